@@ -3,5 +3,26 @@
 //! Dependency rule: the programs depend on this crate and never on each other; this
 //! crate depends on neither.
 
-// Vocabulary: what a table, a position and a staged change are.
+// Vocabulary: what a table and a position are.
 pub mod table;
+
+pub mod position;
+
+// The contract: staged lines between miner and loader, the checkpoint on the target.
+pub mod staging;
+
+pub mod checkpoint;
+
+// Connections to PostgreSQL.
+pub mod pg;
+
+// The shell of a program: settings, log, errors, waiting, stopping.
+pub mod settings;
+
+pub mod logging;
+
+pub mod error;
+
+pub mod retry;
+
+pub mod shutdown;

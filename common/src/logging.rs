@@ -1,0 +1,21 @@
+//! One log line format for both programs: UTC time, level, module, prose, `key=value`.
+
+use std::io::Write as _;
+
+/// Sets the logger up: stderr, level INFO unless `RUST_LOG` says otherwise.
+pub fn init() {
+    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info"))
+        .format(|out, record| {
+            let module = record.target().rsplit("::").next().unwrap_or_default();
+            writeln!(
+                out,
+                "{} {:5} {}: {}",
+                out.timestamp_millis(),
+                record.level(),
+                module,
+                record.args()
+            )
+        })
+        .target(env_logger::Target::Stderr)
+        .init();
+}

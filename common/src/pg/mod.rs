@@ -1,0 +1,240 @@
+//! Connections to PostgreSQL: staging and target alike.
+//!
+//! Parses connect strings, opens sessions with the settings that exact text needs, and
+//! says what an error of the server means for the program.
+
+pub mod conninfo;
+mod tls;
+
+use postgres::error::SqlState;
+use postgres::{Client, NoTls};
+
+pub use conninfo::{Conninfo, ConninfoError, SslMode};
+pub use tls::TlsError;
+
+use crate::error::ErrorClass;
+
+/// Why a PostgreSQL operation failed. Shows SQLSTATE, table and column, never a value.
+#[derive(Debug, thiserror::Error)]
+pub enum PgError {
+    /// The server cannot be reached.
+    #[error("connect to {address}: {reason}")]
+    Connect {
+        /// Host and port.
+        address: String,
+        /// What went wrong, without values.
+        reason: String,
+        /// What it means.
+        class: ErrorClass,
+    },
+    /// TLS cannot be set up.
+    #[error("connect to {address}")]
+    Tls {
+        /// Host and port.
+        address: String,
+        /// Why.
+        #[source]
+        source: TlsError,
+    },
+    /// A statement failed.
+    #[error("{operation}: {reason}")]
+    Statement {
+        /// What was being done, as "verb object".
+        operation: &'static str,
+        /// What went wrong, without values.
+        reason: String,
+        /// The SQLSTATE, when the server gave one.
+        sqlstate: Option<SqlState>,
+        /// What it means.
+        class: ErrorClass,
+    },
+}
+
+impl PgError {
+    /// What to do about it.
+    pub fn class(&self) -> ErrorClass {
+        match self {
+            Self::Connect { class, .. } | Self::Statement { class, .. } => *class,
+            Self::Tls { .. } => ErrorClass::Usage,
+        }
+    }
+
+    /// The SQLSTATE, when the server gave one.
+    pub fn sqlstate(&self) -> Option<&SqlState> {
+        match self {
+            Self::Statement { sqlstate, .. } => sqlstate.as_ref(),
+            Self::Connect { .. } | Self::Tls { .. } => None,
+        }
+    }
+}
+
+/// Adds the operation to an error of the `postgres` crate.
+pub trait Operation<T> {
+    /// Names what was being done, as "verb object".
+    ///
+    /// # Errors
+    /// The error, with its name.
+    fn operation(self, operation: &'static str) -> Result<T, PgError>;
+}
+
+impl<T> Operation<T> for Result<T, postgres::Error> {
+    fn operation(self, operation: &'static str) -> Result<T, PgError> {
+        self.map_err(|error| PgError::Statement {
+            operation,
+            reason: describe(&error),
+            sqlstate: error.code().cloned(),
+            class: class_of(&error),
+        })
+    }
+}
+
+impl<T> Operation<T> for std::io::Result<T> {
+    fn operation(self, operation: &'static str) -> Result<T, PgError> {
+        self.map_err(|error| {
+            let inner = error
+                .get_ref()
+                .and_then(|inner| inner.downcast_ref::<postgres::Error>());
+            PgError::Statement {
+                operation,
+                reason: inner.map_or_else(|| error.to_string(), describe),
+                sqlstate: inner.and_then(|inner| inner.code().cloned()),
+                class: inner.map_or(ErrorClass::Unreachable, class_of),
+            }
+        })
+    }
+}
+
+/// Opens a session.
+///
+/// # Errors
+/// When the server is away ([`ErrorClass::Unreachable`]) or refuses the credentials
+/// ([`ErrorClass::Usage`]).
+pub fn connect(conninfo: &Conninfo, application: &str) -> Result<Client, PgError> {
+    let mut config = conninfo.config.clone();
+    if config.get_application_name().is_none() {
+        config.application_name(application);
+    }
+    let result = match conninfo.ssl_mode {
+        SslMode::Disable => config
+            .ssl_mode(postgres::config::SslMode::Disable)
+            .connect(NoTls),
+        mode @ (SslMode::Prefer | SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull) => {
+            let connector = tls::connector(conninfo).map_err(|source| PgError::Tls {
+                address: conninfo.address(),
+                source,
+            })?;
+            config
+                .ssl_mode(match mode {
+                    SslMode::Prefer => postgres::config::SslMode::Prefer,
+                    SslMode::Disable
+                    | SslMode::Require
+                    | SslMode::VerifyCa
+                    | SslMode::VerifyFull => postgres::config::SslMode::Require,
+                })
+                .connect(connector)
+        }
+    };
+    let mut client = result.map_err(|error| PgError::Connect {
+        address: format!(
+            "{} as {} to database {}",
+            conninfo.address(),
+            conninfo.user(),
+            conninfo.database()
+        ),
+        reason: describe(&error),
+        class: class_of(&error),
+    })?;
+    client.batch_execute(SESSION).operation("prepare session")?;
+    Ok(client)
+}
+
+/// Text forms that do not depend on the server's configuration, and no JIT: planner
+/// estimates of bulk statements trigger it and it costs more than the statement.
+const SESSION: &str = "\
+set client_min_messages = warning;
+set datestyle = 'ISO, YMD';
+set intervalstyle = 'postgres';
+set timezone = 'UTC';
+set bytea_output = 'hex';
+set standard_conforming_strings = on;
+set statement_timeout = 0;
+select set_config(name, 'off', false) from pg_settings where name = 'jit';
+select set_config(name, '0', false) from pg_settings where name = 'idle_in_transaction_session_timeout';
+select set_config(name, '3', false) from pg_settings where name = 'extra_float_digits'";
+
+/// What the server or the connection said. A server's DETAIL quotes rows, so only the
+/// primary message of known-harmless classes, SQLSTATE and object names are shown.
+fn describe(error: &postgres::Error) -> String {
+    let Some(db) = error.as_db_error() else {
+        return crate::error::chain(error);
+    };
+    let mut text = if quotes_values(db.code()) {
+        format!("SQLSTATE {}", db.code().code())
+    } else {
+        format!("{} (SQLSTATE {})", db.message(), db.code().code())
+    };
+    for (label, name) in [
+        ("table", db.table()),
+        ("column", db.column()),
+        ("constraint", db.constraint()),
+    ] {
+        if let Some(name) = name {
+            text.push_str(&format!(", {label} {name}"));
+        }
+    }
+    text
+}
+
+/// Data exceptions (class 22) and invalid text put the value into the message.
+fn quotes_values(code: &SqlState) -> bool {
+    code.code().starts_with("22")
+}
+
+/// What an error of the server or the connection means.
+pub fn class_of(error: &postgres::Error) -> ErrorClass {
+    let Some(code) = error.code() else {
+        return if is_connection_error(error) {
+            ErrorClass::Unreachable
+        } else {
+            ErrorClass::Usage
+        };
+    };
+    match code.code() {
+        // Connection exceptions, resources, operator intervention, serialization, locks.
+        "57P01" | "57P02" | "57P03" | "57P05" | "53000" | "53100" | "53200" | "53300" | "40001"
+        | "40P01" | "55P03" | "25P03" | "58030" => ErrorClass::Unreachable,
+        code if code.starts_with("08") => ErrorClass::Unreachable,
+        // Credentials, database, role, privileges.
+        "28000" | "28P01" | "3D000" | "42501" => ErrorClass::Usage,
+        _ => ErrorClass::Operator,
+    }
+}
+
+fn is_connection_error(error: &postgres::Error) -> bool {
+    use std::error::Error as _;
+    let mut source = error.source();
+    while let Some(cause) = source {
+        if cause.downcast_ref::<std::io::Error>().is_some() {
+            return true;
+        }
+        source = cause.source();
+    }
+    error.is_closed()
+        || error.to_string().contains("timed out")
+        || error.to_string().contains("connecting")
+}
+
+/// Quotes an identifier.
+pub fn quote_identifier(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn identifiers_are_quoted() {
+        assert_eq!(quote_identifier("a\"b"), "\"a\"\"b\"");
+    }
+}

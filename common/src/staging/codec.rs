@@ -1,0 +1,410 @@
+//! The staged text: what the miner writes into a chunk and the loader reads out of it.
+//!
+//! A chunk is a run of lines, each ended by a newline; cells within a line are separated by
+//! tabs and written as PostgreSQL's COPY text format writes them (backslash escapes, `\N` for
+//! NULL), so a row goes from the miner to the target without being rewritten. The first byte
+//! of a line is its mark, then the definition version of the row's table:
+//!
+//! | line | meaning |
+//! | --- | --- |
+//! | `I12` after… | insert |
+//! | `U12` after… | update that keeps the key |
+//! | `K12` after… old key… | update that changes the key |
+//! | `D12` key… | delete |
+//! | `u12` after… before… | update, with the full before image |
+//! | `d12` before… | delete, with the full before image |
+//! | `T12` | TRUNCATE of the table |
+//! | `S` database, table, statement | a statement on a replicated table |
+//! | `C` sequence, file, pos, gtid, commit time (µs), events | end of a source transaction |
+//!
+//! Every line belongs to the transaction that the next `C` line ends. `events` counts the
+//! transaction's lines before it, so a lost chunk cannot go unnoticed. A key cell is in key
+//! order, the other cells in column order.
+//!
+//! This module does not know how lines are packed into chunks nor what the cells mean.
+
+use std::io::Write as _;
+use std::str::FromStr;
+
+use crate::position::BinlogPosition;
+use crate::table::DefinitionId;
+
+/// What a row line holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RowMark {
+    /// Cells: the after image.
+    Insert,
+    /// Cells: the after image; the key is unchanged.
+    Update,
+    /// Cells: the after image, then the old key.
+    UpdateKey,
+    /// Cells: the key.
+    Delete,
+    /// Cells: the after image, then the before image.
+    UpdateFull,
+    /// Cells: the before image.
+    DeleteFull,
+}
+
+impl RowMark {
+    /// The mark's byte.
+    pub fn byte(self) -> u8 {
+        match self {
+            Self::Insert => b'I',
+            Self::Update => b'U',
+            Self::UpdateKey => b'K',
+            Self::Delete => b'D',
+            Self::UpdateFull => b'u',
+            Self::DeleteFull => b'd',
+        }
+    }
+
+    fn from_byte(byte: u8) -> Option<Self> {
+        match byte {
+            b'I' => Some(Self::Insert),
+            b'U' => Some(Self::Update),
+            b'K' => Some(Self::UpdateKey),
+            b'D' => Some(Self::Delete),
+            b'u' => Some(Self::UpdateFull),
+            b'd' => Some(Self::DeleteFull),
+            _ => None,
+        }
+    }
+}
+
+/// One parsed line; cells are still escaped.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Line<'a> {
+    /// A row event.
+    Row {
+        /// What the cells are.
+        mark: RowMark,
+        /// Version of the table's definition.
+        definition: DefinitionId,
+        /// The cells with the tabs between them, without the first tab.
+        cells: &'a [u8],
+    },
+    /// TRUNCATE of a replicated table.
+    Truncate {
+        /// Version of the table's definition.
+        definition: DefinitionId,
+    },
+    /// A statement that the loader must not pass over.
+    Statement {
+        /// Database of the table, escaped.
+        database: &'a [u8],
+        /// Table, escaped.
+        table: &'a [u8],
+        /// The statement, escaped.
+        statement: &'a [u8],
+    },
+    /// End of a source transaction.
+    Commit(CommitLine<'a>),
+}
+
+/// The `C` line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CommitLine<'a> {
+    /// Number of the transaction within this staging database: 1, 2, 3, …
+    pub transaction_seq: u64,
+    /// Binlog file in which the transaction ends.
+    pub file: &'a str,
+    /// Offset at which the transaction ends.
+    pub offset: u64,
+    /// The transaction's GTID; empty when it has none.
+    pub gtid: &'a str,
+    /// Commit time at the source, microseconds since 1970 in UTC.
+    pub committed_at_us: i64,
+    /// Lines of this transaction before this one.
+    pub event_count: u64,
+}
+
+impl CommitLine<'_> {
+    /// Where the transaction ends.
+    ///
+    /// # Errors
+    /// When the file's name is none.
+    pub fn position(&self) -> Result<BinlogPosition, CodecError> {
+        let file = self
+            .file
+            .parse()
+            .map_err(|_| CodecError::Field { field: "file" })?;
+        Ok(BinlogPosition::new(file, self.offset))
+    }
+
+    /// Appends the line.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        // Writing to a Vec cannot fail.
+        let _ = writeln!(
+            out,
+            "C{}\t{}\t{}\t{}\t{}\t{}",
+            self.transaction_seq,
+            self.file,
+            self.offset,
+            self.gtid,
+            self.committed_at_us,
+            self.event_count
+        );
+    }
+}
+
+/// Appends a row line's mark and definition; the caller appends a tab before each group of
+/// cells, and the newline.
+pub fn begin_row(out: &mut Vec<u8>, mark: RowMark, definition: DefinitionId) {
+    out.push(mark.byte());
+    // Writing to a Vec cannot fail.
+    let _ = write!(out, "{definition}");
+}
+
+/// Appends a TRUNCATE line.
+pub fn write_truncate(out: &mut Vec<u8>, definition: DefinitionId) {
+    // Writing to a Vec cannot fail.
+    let _ = writeln!(out, "T{definition}");
+}
+
+/// Appends a statement line.
+pub fn write_statement(out: &mut Vec<u8>, database: &str, table: &str, statement: &str) {
+    out.extend_from_slice(b"S\t");
+    escape(database.as_bytes(), out);
+    out.push(b'\t');
+    escape(table.as_bytes(), out);
+    out.push(b'\t');
+    escape(statement.as_bytes(), out);
+    out.push(b'\n');
+}
+
+/// Appends `text` as PostgreSQL's COPY text format writes it.
+/// Source: PostgreSQL manual, COPY, "Text Format".
+pub fn escape(text: &[u8], out: &mut Vec<u8>) {
+    for &byte in text {
+        match byte {
+            b'\\' => out.extend_from_slice(b"\\\\"),
+            b'\t' => out.extend_from_slice(b"\\t"),
+            b'\n' => out.extend_from_slice(b"\\n"),
+            b'\r' => out.extend_from_slice(b"\\r"),
+            byte => out.push(byte),
+        }
+    }
+}
+
+/// Undoes [`escape`]. `None` is NULL.
+pub fn unescape(cell: &[u8]) -> Option<Vec<u8>> {
+    if cell == NULL {
+        return None;
+    }
+    let mut out = Vec::with_capacity(cell.len());
+    let mut bytes = cell.iter();
+    while let Some(&byte) = bytes.next() {
+        if byte != b'\\' {
+            out.push(byte);
+            continue;
+        }
+        match bytes.next() {
+            Some(b't') => out.push(b'\t'),
+            Some(b'n') => out.push(b'\n'),
+            Some(b'r') => out.push(b'\r'),
+            Some(&other) => out.push(other),
+            None => out.push(b'\\'),
+        }
+    }
+    Some(out)
+}
+
+/// How a NULL cell is written.
+pub const NULL: &[u8] = b"\\N";
+
+/// Parses one line, given without its newline.
+///
+/// # Errors
+/// When the line is none of the forms above: staging was written by another version or
+/// damaged.
+pub fn parse_line(line: &[u8]) -> Result<Line<'_>, CodecError> {
+    let (&mark, rest) = line.split_first().ok_or(CodecError::Empty)?;
+    match mark {
+        b'C' => parse_commit(rest).map(Line::Commit),
+        b'S' => parse_statement(rest),
+        b'T' => {
+            let (definition, rest) = parse_definition(rest)?;
+            if rest.is_empty() {
+                Ok(Line::Truncate { definition })
+            } else {
+                Err(CodecError::Field { field: "truncate" })
+            }
+        }
+        mark => {
+            let mark = RowMark::from_byte(mark).ok_or(CodecError::Mark { mark })?;
+            let (definition, rest) = parse_definition(rest)?;
+            let (_, cells) = rest
+                .split_first()
+                .ok_or(CodecError::Field { field: "cells" })?;
+            Ok(Line::Row {
+                mark,
+                definition,
+                cells,
+            })
+        }
+    }
+}
+
+/// Reads the digits up to the first tab; what is left starts with that tab, if any.
+fn parse_definition(rest: &[u8]) -> Result<(DefinitionId, &[u8]), CodecError> {
+    let error = CodecError::Field {
+        field: "definition",
+    };
+    let mut number: u32 = 0;
+    let mut length = 0;
+    for &byte in rest {
+        if !byte.is_ascii_digit() {
+            break;
+        }
+        number = number
+            .checked_mul(10)
+            .and_then(|n| n.checked_add(u32::from(byte - b'0')))
+            .ok_or_else(|| error.clone())?;
+        length += 1;
+    }
+    match rest.split_at_checked(length) {
+        Some((digits, rest))
+            if !digits.is_empty() && matches!(rest.first(), None | Some(b'\t')) =>
+        {
+            Ok((DefinitionId(number), rest))
+        }
+        _ => Err(error),
+    }
+}
+
+fn parse_commit(rest: &[u8]) -> Result<CommitLine<'_>, CodecError> {
+    let text = std::str::from_utf8(rest).map_err(|_| CodecError::Field { field: "commit" })?;
+    let mut fields = text.split('\t');
+    let mut next = |field| fields.next().ok_or(CodecError::Field { field });
+    let line = CommitLine {
+        transaction_seq: number(next("transaction_seq")?, "transaction_seq")?,
+        file: next("file")?,
+        offset: number(next("pos")?, "pos")?,
+        gtid: next("gtid")?,
+        committed_at_us: number(next("committed_at")?, "committed_at")?,
+        event_count: number(next("events")?, "events")?,
+    };
+    match fields.next() {
+        None => Ok(line),
+        Some(_) => Err(CodecError::Field { field: "commit" }),
+    }
+}
+
+fn parse_statement(rest: &[u8]) -> Result<Line<'_>, CodecError> {
+    let mut fields = rest.split(|&byte| byte == b'\t').skip(1);
+    let mut next = |field| fields.next().ok_or(CodecError::Field { field });
+    Ok(Line::Statement {
+        database: next("database")?,
+        table: next("table")?,
+        statement: next("statement")?,
+    })
+}
+
+fn number<T: FromStr>(text: &str, field: &'static str) -> Result<T, CodecError> {
+    text.parse().map_err(|_| CodecError::Field { field })
+}
+
+/// Why a staged line cannot be read: staging is damaged or not of this version.
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+pub enum CodecError {
+    /// A line without a mark.
+    #[error("staged line is empty")]
+    Empty,
+    /// A mark that no version of this program writes.
+    #[error("staged line has the unknown mark {mark:#04x}")]
+    Mark {
+        /// The line's first byte.
+        mark: u8,
+    },
+    /// A field is missing or malformed.
+    #[error("staged line has a malformed field {field}")]
+    Field {
+        /// The field.
+        field: &'static str,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_line_reads_back() {
+        let mut out = Vec::new();
+        begin_row(&mut out, RowMark::UpdateKey, DefinitionId(12));
+        out.extend_from_slice(b"\t2\tx\\ty\t1");
+        assert_eq!(
+            parse_line(&out),
+            Ok(Line::Row {
+                mark: RowMark::UpdateKey,
+                definition: DefinitionId(12),
+                cells: b"2\tx\\ty\t1"
+            })
+        );
+    }
+
+    #[test]
+    fn a_commit_line_reads_back() {
+        let commit = CommitLine {
+            transaction_seq: 7,
+            file: "mysql-bin.000003",
+            offset: 5_000_000_000,
+            gtid: "0-1-9",
+            committed_at_us: 1_700_000_000_000_001,
+            event_count: 3,
+        };
+        let mut out = Vec::new();
+        commit.write(&mut out);
+        assert_eq!(out.pop(), Some(b'\n'));
+        assert_eq!(parse_line(&out), Ok(Line::Commit(commit)));
+    }
+
+    #[test]
+    fn a_statement_and_a_truncate_read_back() {
+        let mut out = Vec::new();
+        write_statement(&mut out, "db", "t", "alter table t\n\tadd c int");
+        out.pop();
+        let Ok(Line::Statement { statement, .. }) = parse_line(&out) else {
+            panic!("no statement");
+        };
+        assert_eq!(unescape(statement).unwrap(), b"alter table t\n\tadd c int");
+        assert_eq!(
+            parse_line(b"T3"),
+            Ok(Line::Truncate {
+                definition: DefinitionId(3)
+            })
+        );
+    }
+
+    #[test]
+    fn escaping_is_undone_and_null_is_not_a_text() {
+        let text: Vec<u8> = (1..=255).collect();
+        let mut cell = Vec::new();
+        escape(&text, &mut cell);
+        assert_eq!(unescape(&cell), Some(text));
+        assert_eq!(unescape(NULL), None);
+        let mut cell = Vec::new();
+        escape(b"\\N", &mut cell);
+        assert_eq!(unescape(&cell), Some(b"\\N".to_vec()));
+    }
+
+    #[test]
+    fn damaged_lines_are_errors() {
+        for line in [
+            &b""[..],
+            b"X1\ta",
+            b"I",
+            b"Ix\ta",
+            b"I1",
+            b"I99999999999\ta",
+            b"C1\tf.1\t4",
+            b"C1\tf.1\t4\t\t5\t6\t7",
+            b"T",
+            b"T1\tx",
+            b"S\ta",
+        ] {
+            assert!(parse_line(line).is_err(), "{line:?}");
+        }
+    }
+}

@@ -1,0 +1,41 @@
+-- The loader's part of the target, version 1. Plain enough for Greenplum 6 and openGauss.
+
+create schema if not exists mysql2gp;
+
+create table if not exists mysql2gp.checkpoint (
+    task                text not null primary key,
+    log_id              text not null,
+    file_created        bigint,
+    start_position      text not null,
+    applied_file        text not null,
+    applied_pos         bigint not null,
+    applied_gtid_set    text,
+    staging_id          text not null,
+    transaction_seq     bigint not null,
+    event_seq           bigint not null,
+    commit_time         timestamptz,
+    consistent_from     text,
+    epoch               bigint not null,
+    holder              text not null,
+    applied_at          timestamptz not null
+);
+
+create table if not exists mysql2gp.checkpoint_tables (
+    task          text not null,
+    database_name text not null,
+    table_name    text not null,
+    state         text not null,
+    applied_file  text not null,
+    applied_pos   bigint not null,
+    primary key (task, database_name, table_name)
+);
+
+create table if not exists mysql2gp.checkpoint_dead_letters (
+    task          text not null,
+    binlog_file   text not null,
+    binlog_pos    bigint not null,
+    row_number    bigint not null,
+    database_name text not null,
+    table_name    text not null,
+    primary key (task, binlog_file, binlog_pos, row_number, database_name, table_name)
+);
