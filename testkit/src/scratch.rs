@@ -60,18 +60,27 @@ fn remove_stale() {
     }
 }
 
-/// Frees the shared memory segment that a killed postmaster has left. The directory tells
-/// its number: the second one on line 7 of `postmaster.pid`.
+/// Frees the shared memory segment that a killed postmaster has left, unless somebody uses
+/// it. The directory tells which: line 7 of `postmaster.pid` is its key and its id.
 pub(crate) fn remove_shared_memory(directory: &Path) {
     let pid_file = directory.join(PG_DATA).join("postmaster.pid");
     let content = fs::read_to_string(pid_file).unwrap_or_default();
-    let segment = content
+    let Some((key, id)) = content
         .lines()
         .nth(6)
-        .and_then(|line| line.split_whitespace().nth(1));
-    if let Some(segment) = segment {
-        // Gone already when another process was faster.
-        let _ = Command::new("ipcrm").args(["-m", segment]).output();
+        .and_then(|line| line.trim().split_once(char::is_whitespace))
+    else {
+        return;
+    };
+    // key shmid perms size cpid lpid nattch ...
+    let segments = fs::read_to_string("/proc/sysvipc/shm").unwrap_or_default();
+    let unused = segments.lines().any(|line| {
+        let mut fields = line.split_whitespace();
+        fields.next() == Some(key) && fields.next() == Some(id.trim()) && fields.nth(4) == Some("0")
+    });
+    if unused {
+        // Gone meanwhile when another process was faster.
+        let _ = Command::new("ipcrm").args(["-m", id.trim()]).output();
     }
 }
 
