@@ -4,4 +4,5 @@
 //! crate depends on neither.
 
 // Vocabulary: what a table, a position and a staged change are.
+pub mod gtid;
 pub mod table;
