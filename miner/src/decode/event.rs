@@ -46,6 +46,23 @@ impl EventHeader {
     /// Bytes of a header.
     pub const LEN: usize = 19;
 
+    /// The header as it was on the wire.
+    pub fn to_bytes(&self) -> [u8; Self::LEN] {
+        let mut bytes = [0; Self::LEN];
+        let fields: [&[u8]; 6] = [
+            &self.timestamp.to_le_bytes(),
+            &[self.event_type],
+            &self.server_id.to_le_bytes(),
+            &self.event_size.to_le_bytes(),
+            &self.log_pos.to_le_bytes(),
+            &self.flags.to_le_bytes(),
+        ];
+        for (to, from) in bytes.iter_mut().zip(fields.iter().copied().flatten()) {
+            *to = *from;
+        }
+        bytes
+    }
+
     /// Reads a header: timestamp, type, server id, size, position, flags.
     pub fn from_bytes(bytes: &[u8; Self::LEN]) -> Self {
         let [
