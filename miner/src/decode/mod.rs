@@ -41,8 +41,12 @@ mod definition;
 mod labels;
 
 // Rows.
+mod binary;
+mod column_compression;
 mod copy_text;
 mod decimal;
+mod json;
+mod json_number;
 mod number;
 mod plan;
 mod row;
