@@ -63,7 +63,7 @@ pub use format::{ChecksumAlgorithm, Flavor, FormatDescription};
 pub use gtid_event::{AlterPhase, AnonymousGtid, GtidEvent, MariaDbForm, MariaDbGtidEvent};
 pub use metadata::{ColumnMetadata, FullMetadata, PrimaryKeyPart};
 pub use parser::EventParser;
-pub use payload::{PayloadCompression, TransactionPayload};
+pub use payload::{PayloadCompression, PayloadEvents, TransactionPayload};
 pub use plan::check_fit;
 pub use query::{QueryEvent, StatusVariables};
 pub use row::{RowDecoder, RowImage};
