@@ -16,7 +16,7 @@ use log::warn;
 
 use crate::decode::{
     Event, EventHeader, EventParser, MariaDbForm, QueryEvent, RowImage, RowOperation, RowsEvent,
-    XaPhase, event_name,
+    TransactionPayload, XaPhase, event_name,
 };
 use crate::error::{MinerError, Place};
 use crate::filter::{BeforeImage, Replicated, Tables};
@@ -25,8 +25,10 @@ use crate::statement::{self, Backslash, Statement};
 use crate::transaction::{OpenTransaction, RolledBack};
 
 /// What an event did.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Step {
+#[derive(Debug)]
+pub enum Step<'a> {
+    /// The event holds the events of a transaction, which come next.
+    Payload(TransactionPayload<'a>),
     /// Nothing that the position may follow yet: a transaction is open.
     Open,
     /// A transaction with staged lines is complete.
@@ -122,12 +124,12 @@ impl Assembler {
     ///
     /// # Errors
     /// When the event cannot be carried.
-    pub fn handle(
+    pub fn handle<'a>(
         &mut self,
         header: &EventHeader,
-        body: &[u8],
+        body: &'a [u8],
         end: &BinlogPosition,
-    ) -> Result<Step, MinerError> {
+    ) -> Result<Step<'a>, MinerError> {
         let event = self
             .parser
             .parse(header, body)
@@ -199,13 +201,7 @@ impl Assembler {
                 )),
                 None => Err(no_table_map(end)),
             },
-            Event::TransactionPayload(_) => Err(refused(
-                end,
-                None,
-                "the transaction is compressed, which is not supported yet",
-                "set global binlog_transaction_compression = OFF at the source, load the tables anew and start behind \
-                 this position",
-            )),
+            Event::TransactionPayload(payload) => Ok(Step::Payload(payload)),
             Event::Incident { .. } => Err(refused(
                 end,
                 None,
@@ -240,7 +236,7 @@ impl Assembler {
     }
 
     /// For events that may stand between transactions or inside of one.
-    fn between(&self) -> Step {
+    fn between(&self) -> Step<'static> {
         if self.head.begun {
             Step::Open
         } else {
@@ -258,7 +254,7 @@ impl Assembler {
     }
 
     /// Ends the transaction: its lines, if any, are complete.
-    fn commit(&mut self, header: &EventHeader) -> Step {
+    fn commit(&mut self, header: &EventHeader) -> Step<'static> {
         let head = std::mem::take(&mut self.head);
         if let (Some(set), Some(gtid)) = (&mut self.gtid_set, &head.gtid)
             && let Err(error) = set.add(gtid)
@@ -284,7 +280,7 @@ impl Assembler {
         header: &EventHeader,
         query: &QueryEvent<'_>,
         end: &BinlogPosition,
-    ) -> Result<Step, MinerError> {
+    ) -> Result<Step<'static>, MinerError> {
         let text = String::from_utf8_lossy(&query.statement);
         let database = String::from_utf8_lossy(query.database);
         let backslash = match query.status.sql_mode {
@@ -360,7 +356,7 @@ impl Assembler {
     }
 
     /// A statement outside of an explicit transaction is one of its own.
-    fn end_statement(&mut self, header: &EventHeader) -> Step {
+    fn end_statement(&mut self, header: &EventHeader) -> Step<'static> {
         if self.head.explicit {
             Step::Open
         } else {
@@ -368,7 +364,7 @@ impl Assembler {
         }
     }
 
-    fn roll_back(&mut self, header: &EventHeader) -> Step {
+    fn roll_back(&mut self, header: &EventHeader) -> Step<'static> {
         let packed = self.open.is_packed();
         self.open.clear();
         let passed = self.commit(header);
@@ -377,7 +373,7 @@ impl Assembler {
 
     /// XA START opens a transaction that XA_PREPARE ends; XA COMMIT and XA ROLLBACK finish a
     /// prepared one, which changed no replicated table or was refused.
-    fn xa(&mut self, word: &str, header: &EventHeader) -> Step {
+    fn xa(&mut self, word: &str, header: &EventHeader) -> Step<'static> {
         match word {
             "START" | "BEGIN" => {
                 self.head.begun = true;
@@ -412,7 +408,11 @@ impl Assembler {
         Ok(())
     }
 
-    fn rows(&mut self, rows: &RowsEvent<'_>, end: &BinlogPosition) -> Result<Step, MinerError> {
+    fn rows(
+        &mut self,
+        rows: &RowsEvent<'_>,
+        end: &BinlogPosition,
+    ) -> Result<Step<'static>, MinerError> {
         self.head.begun = true;
         let table = match self.tables.get(rows.table_id) {
             Some(Some(table)) => std::sync::Arc::clone(table),

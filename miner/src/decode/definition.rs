@@ -16,8 +16,7 @@ const BINARY_COLLATION: u64 = 63;
 /// `binlog_row_metadata=FULL` at the source.
 ///
 /// Three things the event does not say: whether a column is generated, which unique
-/// index could serve as a key when there is no primary key, and, on MariaDB, whether a
-/// BINARY(4) or BINARY(16) is really an INET4, INET6 or UUID, and a VARBINARY a VECTOR.
+/// index could serve as a key when it names none, and, on MariaDB, whether a BINARY(4) or BINARY(16) is really an INET4, INET6 or UUID, and a VARBINARY a VECTOR.
 /// A definition from the catalog settles them, provided that it fits the event. Without
 /// one, columns count as not generated, the table without a primary key as keyless, and
 /// binary columns as binary, so on MariaDB a catalog definition is a must.
@@ -58,16 +57,21 @@ pub fn from_metadata(
     })
 }
 
-/// The primary key of the event, else the catalog's unique index.
+/// The key that the event names, else the catalog's unique index.
+///
+/// What the event calls the primary key may be a unique index over NOT NULL columns that
+/// the server has put in its place; the catalog knows which.
 fn key(metadata: &FullMetadata, catalog: Option<&TableDefinition>) -> Key {
-    if !metadata.primary_key.is_empty() {
-        let columns = metadata.primary_key.iter().map(|part| part.column);
-        return Key::Primary(columns.collect());
-    }
+    let named: Vec<usize> = metadata
+        .primary_key
+        .iter()
+        .map(|part| part.column)
+        .collect();
     match catalog.map(|catalog| &catalog.key) {
-        Some(Key::Unique(columns)) => Key::Unique(columns.clone()),
-        // A primary key that the event does not have came or went with a DDL.
-        Some(Key::Primary(_) | Key::None) | None => Key::None,
+        Some(key @ Key::Unique(columns)) if named.is_empty() || named == *columns => key.clone(),
+        // A primary key that only the catalog has came with a later DDL.
+        Some(Key::Unique(_) | Key::Primary(_) | Key::None) | None if named.is_empty() => Key::None,
+        Some(Key::Unique(_) | Key::Primary(_) | Key::None) | None => Key::Primary(named),
     }
 }
 
@@ -145,17 +149,17 @@ impl ColumnSource<'_> {
                 digits: self.small(meta)?,
             },
             wire::STRING => self.string(
+                meta,
                 ColumnType::Binary { bytes: meta.into() },
                 |max_chars, charset| ColumnType::Char { max_chars, charset },
             )?,
-            wire::VARCHAR | wire::VARCHAR_COMPRESSED => self.string(
-                ColumnType::Varbinary {
-                    max_bytes: meta.into(),
-                },
-                |max_chars, charset| ColumnType::Varchar { max_chars, charset },
-            )?,
+            wire::VARCHAR => self.varchar(meta)?,
+            // One byte more than declared: the head of a compressed value.
+            wire::VARCHAR_COMPRESSED => self.varchar(meta.saturating_sub(1))?,
             wire::BLOB | wire::BLOB_COMPRESSED => {
-                self.string(ColumnType::Blob, |_, charset| ColumnType::Text { charset })?
+                self.string(0, ColumnType::Blob, |_, charset| ColumnType::Text {
+                    charset,
+                })?
             }
             wire::ENUM => ColumnType::Enum {
                 labels: self.labels()?,
@@ -179,9 +183,19 @@ impl ColumnSource<'_> {
         u8::try_from(meta).map_err(|_| self.unsupported(wire::name(self.wire.type_code).to_owned()))
     }
 
+    fn varchar(&self, max_bytes: u16) -> Result<ColumnType, DecodeError> {
+        let binary = ColumnType::Varbinary {
+            max_bytes: max_bytes.into(),
+        };
+        self.string(max_bytes, binary, |max_chars, charset| {
+            ColumnType::Varchar { max_chars, charset }
+        })
+    }
+
     /// The binary type or the text type, as the collation has it.
     fn string(
         &self,
+        max_bytes: u16,
         binary: ColumnType,
         text: impl FnOnce(u32, String) -> ColumnType,
     ) -> Result<ColumnType, DecodeError> {
@@ -189,7 +203,7 @@ impl ColumnSource<'_> {
             return Ok(binary);
         }
         let charset = self.charset()?;
-        let max_chars = u32::from(self.wire.metadata) / charset.max_bytes;
+        let max_chars = u32::from(max_bytes) / charset.max_bytes;
         Ok(text(max_chars, charset.name.to_owned()))
     }
 

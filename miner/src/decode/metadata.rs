@@ -4,12 +4,14 @@
 //! (length-encoded), value, repeated. MySQL writes 1, 2, 3, 7, 10, 11 and 12, 13 also
 //! with `binlog_row_metadata=MINIMAL`; MariaDB writes nothing by default. Fields speak
 //! of the columns of certain wire types only, in column order; a default charset field
-//! names the common one and lists the exceptions.
+//! names the common one and lists the exceptions. MariaDB counts GEOMETRY among the
+//! character types, MySQL does not.
 
 use common::table::Sign;
 
 use super::bytes::Fields;
 use super::error::DecodeError;
+use super::format::Flavor;
 use super::table_map::{WireColumn, wire};
 
 /// Optional metadata, by column.
@@ -59,16 +61,25 @@ impl FullMetadata {
     pub(super) fn parse(
         fields: &mut Fields<'_>,
         wire_columns: &[WireColumn],
+        flavor: Flavor,
     ) -> Result<Self, DecodeError> {
         let mut metadata = Self {
             columns: vec![ColumnMetadata::default(); wire_columns.len()],
             primary_key: Vec::new(),
         };
+        let character_types = match flavor {
+            Flavor::MySql => is_character,
+            Flavor::MariaDb => is_character_or_geometry,
+        };
         while !fields.is_empty() {
             let kind = fields.u8("metadata type")?;
             let len = fields.lenenc_size("metadata length")?;
             let mut value = fields.sub(len, "metadata value")?;
-            metadata.parse_field(kind, &mut value, wire_columns)?;
+            metadata.parse_field(kind, &mut value, wire_columns, character_types)?;
+            // Left-over bytes mean that the columns were counted wrongly.
+            if !value.is_empty() {
+                return Err(fields.invalid("metadata length"));
+            }
         }
         Ok(metadata)
     }
@@ -78,33 +89,50 @@ impl FullMetadata {
         kind: u8,
         value: &mut Fields<'_>,
         wire_columns: &[WireColumn],
+        character_types: fn(u8) -> bool,
     ) -> Result<(), DecodeError> {
         match kind {
             1 => self.parse_signedness(value, wire_columns),
-            2 => self.parse_default_charset(value, wire_columns, is_character),
-            3 => self.parse_charsets(value, wire_columns, is_character),
+            2 => self.parse_default_charset(value, wire_columns, character_types),
+            3 => self.parse_charsets(value, wire_columns, character_types),
             4 => self.parse_names(value),
             5 => self.parse_labels(value, wire_columns, wire::SET),
             6 => self.parse_labels(value, wire_columns, wire::ENUM),
-            7 => {
-                for column in self.of_type(wire_columns, |code| code == wire::GEOMETRY) {
-                    column.geometry_type = Some(value.lenenc("geometry type")?);
-                }
-                Ok(())
-            }
-            8 | 9 => self.parse_primary_key(value, kind == 9),
+            7 => self.parse_geometry_types(value, wire_columns),
+            8 => self.parse_primary_key(value, |_| Ok(0)),
+            9 => self.parse_primary_key(value, |value| value.lenenc("primary key prefix")),
             10 => self.parse_default_charset(value, wire_columns, is_enum_or_set),
             11 => self.parse_charsets(value, wire_columns, is_enum_or_set),
             12 => self.parse_visibility(value),
-            13 => {
-                for column in self.of_type(wire_columns, |code| code == wire::VECTOR) {
-                    column.dimensions = Some(value.lenenc("vector dimensions")?);
-                }
+            13 => self.parse_dimensions(value, wire_columns),
+            // A later addition; what it says is not needed to decode a row.
+            _ => {
+                value.rest();
                 Ok(())
             }
-            // A later addition; what it says is not needed to decode a row.
-            _ => Ok(()),
         }
+    }
+
+    fn parse_geometry_types(
+        &mut self,
+        value: &mut Fields<'_>,
+        wire_columns: &[WireColumn],
+    ) -> Result<(), DecodeError> {
+        for column in self.of_type(wire_columns, |code| code == wire::GEOMETRY) {
+            column.geometry_type = Some(value.lenenc("geometry type")?);
+        }
+        Ok(())
+    }
+
+    fn parse_dimensions(
+        &mut self,
+        value: &mut Fields<'_>,
+        wire_columns: &[WireColumn],
+    ) -> Result<(), DecodeError> {
+        for column in self.of_type(wire_columns, |code| code == wire::VECTOR) {
+            column.dimensions = Some(value.lenenc("vector dimensions")?);
+        }
+        Ok(())
     }
 
     /// The columns whose wire type passes `filter`.
@@ -210,18 +238,14 @@ impl FullMetadata {
     fn parse_primary_key(
         &mut self,
         value: &mut Fields<'_>,
-        with_prefixes: bool,
+        prefix: impl Fn(&mut Fields<'_>) -> Result<u64, DecodeError>,
     ) -> Result<(), DecodeError> {
         while !value.is_empty() {
             let column = value.lenenc_size("primary key column")?;
             if column >= self.columns.len() {
                 return Err(value.invalid("primary key column"));
             }
-            let prefix_chars = if with_prefixes {
-                value.lenenc("primary key prefix")?
-            } else {
-                0
-            };
+            let prefix_chars = prefix(value)?;
             self.primary_key.push(PrimaryKeyPart {
                 column,
                 prefix_chars,
@@ -251,7 +275,8 @@ impl HighBits {
     }
 }
 
-/// Types that the signedness bits speak of; YEAR and BIT are not among them.
+/// Types that the signedness bits speak of: YEAR is among them (always unsigned), BIT is
+/// not.
 fn is_numeric(type_code: u8) -> bool {
     matches!(
         type_code,
@@ -263,6 +288,7 @@ fn is_numeric(type_code: u8) -> bool {
             | wire::NEWDECIMAL
             | wire::FLOAT
             | wire::DOUBLE
+            | wire::YEAR
     )
 }
 
@@ -276,7 +302,12 @@ fn is_character(type_code: u8) -> bool {
             | wire::BLOB
             | wire::VARCHAR_COMPRESSED
             | wire::BLOB_COMPRESSED
+            | wire::VECTOR
     )
+}
+
+fn is_character_or_geometry(type_code: u8) -> bool {
+    is_character(type_code) || type_code == wire::GEOMETRY
 }
 
 fn is_enum_or_set(type_code: u8) -> bool {

@@ -41,8 +41,12 @@ mod definition;
 mod labels;
 
 // Rows.
+mod binary;
+mod column_compression;
 mod copy_text;
 mod decimal;
+mod json;
+mod json_number;
 mod number;
 mod plan;
 mod row;
@@ -59,7 +63,7 @@ pub use format::{ChecksumAlgorithm, Flavor, FormatDescription};
 pub use gtid_event::{AlterPhase, AnonymousGtid, GtidEvent, MariaDbForm, MariaDbGtidEvent};
 pub use metadata::{ColumnMetadata, FullMetadata, PrimaryKeyPart};
 pub use parser::EventParser;
-pub use payload::{PayloadCompression, TransactionPayload};
+pub use payload::{PayloadCompression, PayloadEvents, TransactionPayload};
 pub use plan::check_fit;
 pub use query::{QueryEvent, StatusVariables};
 pub use row::{RowDecoder, RowImage};

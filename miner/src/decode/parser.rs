@@ -115,7 +115,7 @@ impl EventParser {
         {
             return Ok(Arc::clone(&cached.map));
         }
-        let map = Arc::new(TableMap::parse(body, id_bytes)?);
+        let map = Arc::new(TableMap::parse(body, id_bytes, self.flavor())?);
         if body.len() <= CACHED_BODY_BYTES {
             if self.table_maps.len() >= CACHED_TABLE_MAPS {
                 self.table_maps.clear();
@@ -145,11 +145,7 @@ impl EventParser {
         body: &'a [u8],
     ) -> Result<Event<'a>, DecodeError> {
         let event_type = header.event_type;
-        if self
-            .format
-            .as_ref()
-            .is_some_and(|format| format.flavor == Flavor::MySql)
-        {
+        if self.format.is_some() && self.flavor() == Flavor::MySql {
             return Ok(unknown(header));
         }
         match event_type {
@@ -229,6 +225,13 @@ impl EventParser {
             },
             _ => unknown(header),
         })
+    }
+
+    /// Before the first FORMAT_DESCRIPTION, MySQL.
+    fn flavor(&self) -> Flavor {
+        self.format
+            .as_ref()
+            .map_or(Flavor::MySql, |format| format.flavor)
     }
 
     fn post_header(&self, event_type: u8) -> Option<usize> {

@@ -19,6 +19,9 @@ use super::temporal::MAX_DIGITS;
 /// Collation id of binary strings.
 const BINARY_COLLATION: u64 = 63;
 
+/// A VARCHAR COMPRESSED has room for one more byte than it is declared with.
+const COMPRESSION_HEAD: u64 = 1;
+
 /// How to decode one column.
 #[derive(Debug)]
 pub(super) enum CellPlan {
@@ -63,6 +66,25 @@ pub(super) enum CellPlan {
     },
     Enum(Labels),
     Set(Labels),
+    Json {
+        length_bytes: u8,
+        nul: NulBytePolicy,
+    },
+    Geometry {
+        length_bytes: u8,
+    },
+    Vector {
+        length_bytes: u8,
+        max_bytes: usize,
+    },
+    Inet4,
+    Inet6,
+    Uuid,
+    /// A COMPRESSED column; the text's charset, or none for bytes.
+    Compressed {
+        length_bytes: u8,
+        text: Option<(&'static Charset, NulBytePolicy)>,
+    },
 }
 
 /// Why a column has no plan.
@@ -295,7 +317,15 @@ fn plan_column(
         ColumnType::Varchar { max_chars, charset } => {
             let charset = supported_charset(charset)?;
             let max_bytes = u64::from(*max_chars) * u64::from(charset.max_bytes);
-            refuse_compressed(code)?;
+            if code == wire::VARCHAR_COMPRESSED {
+                return fits(
+                    max_bytes + COMPRESSION_HEAD == u64::from(meta),
+                    CellPlan::Compressed {
+                        length_bytes: length_bytes(meta),
+                        text: Some((charset, nul)),
+                    },
+                );
+            }
             fits(
                 code == wire::VARCHAR && max_bytes == u64::from(meta),
                 plan_text(meta, charset, nul),
@@ -303,8 +333,14 @@ fn plan_column(
         }
         ColumnType::Text { charset } => {
             let charset = supported_charset(charset)?;
+            if code == wire::BLOB_COMPRESSED {
+                return Ok(CellPlan::Compressed {
+                    length_bytes: blob_length_bytes(wire, code)?,
+                    text: Some((charset, nul)),
+                });
+            }
             Ok(CellPlan::Text {
-                length_bytes: blob_length_bytes(wire)?,
+                length_bytes: blob_length_bytes(wire, wire::BLOB)?,
                 max_bytes: usize::MAX,
                 charset,
                 nul,
@@ -318,7 +354,15 @@ fn plan_column(
             },
         ),
         ColumnType::Varbinary { max_bytes } => {
-            refuse_compressed(code)?;
+            if code == wire::VARCHAR_COMPRESSED {
+                return fits(
+                    u64::from(*max_bytes) + COMPRESSION_HEAD == u64::from(meta),
+                    CellPlan::Compressed {
+                        length_bytes: length_bytes(meta),
+                        text: None,
+                    },
+                );
+            }
             fits(
                 code == wire::VARCHAR && *max_bytes == u32::from(meta),
                 CellPlan::Bytes {
@@ -327,8 +371,12 @@ fn plan_column(
                 },
             )
         }
+        ColumnType::Blob if code == wire::BLOB_COMPRESSED => Ok(CellPlan::Compressed {
+            length_bytes: blob_length_bytes(wire, code)?,
+            text: None,
+        }),
         ColumnType::Blob => Ok(CellPlan::Bytes {
-            length_bytes: blob_length_bytes(wire)?,
+            length_bytes: blob_length_bytes(wire, wire::BLOB)?,
             max_bytes: usize::MAX,
         }),
         ColumnType::Enum { labels } => {
@@ -349,12 +397,28 @@ fn plan_column(
             let labels = Labels::new(labels, bytes, nul).map_err(Fault::Label)?;
             Ok(CellPlan::Set(labels))
         }
-        ColumnType::Json
-        | ColumnType::Geometry
-        | ColumnType::Vector
-        | ColumnType::Inet4
-        | ColumnType::Inet6
-        | ColumnType::Uuid => Err(Fault::Unsupported(type_name(column_type).to_owned())),
+        ColumnType::Json => Ok(CellPlan::Json {
+            length_bytes: blob_length_bytes(wire, wire::JSON)?,
+            nul,
+        }),
+        ColumnType::Geometry => Ok(CellPlan::Geometry {
+            length_bytes: blob_length_bytes(wire, wire::GEOMETRY)?,
+        }),
+        ColumnType::Vector if code == wire::VECTOR => Ok(CellPlan::Vector {
+            length_bytes: blob_length_bytes(wire, wire::VECTOR)?,
+            max_bytes: usize::MAX,
+        }),
+        // MariaDB's is a VARBINARY on the wire.
+        ColumnType::Vector => fits(
+            code == wire::VARCHAR && meta.is_multiple_of(4),
+            CellPlan::Vector {
+                length_bytes: length_bytes(meta),
+                max_bytes: meta.into(),
+            },
+        ),
+        ColumnType::Inet4 => fits(code == wire::STRING && meta == 4, CellPlan::Inet4),
+        ColumnType::Inet6 => fits(code == wire::STRING && meta == 16, CellPlan::Inet6),
+        ColumnType::Uuid => fits(code == wire::STRING && meta == 16, CellPlan::Uuid),
     }
 }
 
@@ -414,20 +478,11 @@ fn length_bytes(max_bytes: u16) -> u8 {
     if max_bytes > 255 { 2 } else { 1 }
 }
 
-fn blob_length_bytes(wire: &WireColumn) -> Result<u8, Fault> {
-    refuse_compressed(wire.type_code)?;
-    match (wire.type_code, u8::try_from(wire.metadata)) {
-        (wire::BLOB, Ok(bytes @ 1..=4)) => Ok(bytes),
-        _ => Err(Fault::Misfit),
-    }
-}
-
-fn refuse_compressed(code: u8) -> Result<(), Fault> {
-    match code {
-        wire::VARCHAR_COMPRESSED | wire::BLOB_COMPRESSED => {
-            Err(Fault::Unsupported(wire::name(code).to_owned()))
-        }
-        _ => Ok(()),
+/// Length bytes of a column with the wire type `code`.
+fn blob_length_bytes(wire: &WireColumn, code: u8) -> Result<u8, Fault> {
+    match u8::try_from(wire.metadata) {
+        Ok(bytes @ 1..=4) if wire.type_code == code => Ok(bytes),
+        Ok(_) | Err(_) => Err(Fault::Misfit),
     }
 }
 

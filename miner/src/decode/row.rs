@@ -5,10 +5,13 @@
 
 use common::table::{TableDefinition, TableName};
 
+use super::binary::{push_geometry, push_inet4, push_inet6, push_uuid, push_vector};
 use super::bytes::{bit, bitmap_bytes, take, take_prefixed};
+use super::column_compression::decompress;
 use super::copy_text::{CopyText, NULL, NulBytePolicy};
 use super::decimal::DecimalLayout;
 use super::error::{CellError, DecodeError};
+use super::json::push_json;
 use super::number::{push_bits, push_double, push_float, push_integer, push_year};
 use super::plan::{CellPlan, plan, type_name};
 use super::rows::ColumnBitmap;
@@ -238,6 +241,27 @@ impl CellPlan {
                 length_bytes,
                 width,
             } => out.push_padded_bytea(take_value(input, *length_bytes, *width)?, *width),
+            Self::Json { length_bytes, nul } => {
+                push_json(take_prefixed(input, *length_bytes)?, *nul, out)
+            }
+            Self::Geometry { length_bytes } => {
+                push_geometry(take_prefixed(input, *length_bytes)?, out)
+            }
+            Self::Vector {
+                length_bytes,
+                max_bytes,
+            } => push_vector(take_value(input, *length_bytes, *max_bytes)?, out),
+            Self::Inet4 => push_inet4(take_prefixed(input, 1)?, out),
+            Self::Inet6 => push_inet6(take_prefixed(input, 1)?, out),
+            Self::Uuid => push_uuid(take_prefixed(input, 1)?, out),
+            Self::Compressed { length_bytes, text } => {
+                let mut plain = Vec::new();
+                decompress(take_prefixed(input, *length_bytes)?, &mut plain)?;
+                match text {
+                    Some((charset, nul)) => charset.push(&plain, *nul, out),
+                    None => out.push_bytea(&plain),
+                }
+            }
             Self::Enum(labels) => labels.push_enum(input, out),
             Self::Set(labels) => labels.push_set(input, out),
         }

@@ -11,6 +11,7 @@ use common::table::TableName;
 use super::bytes::{Fields, bit, bitmap_bytes};
 use super::error::DecodeError;
 use super::event::{code, event_name};
+use super::format::Flavor;
 use super::metadata::FullMetadata;
 
 /// Most columns a table can have (MySQL and MariaDB: 4096; hidden ones counted).
@@ -118,7 +119,7 @@ pub struct TableMap {
 
 impl TableMap {
     /// Parses a TABLE_MAP body with a table id of `id_bytes`.
-    pub(super) fn parse(body: &[u8], id_bytes: usize) -> Result<Self, DecodeError> {
+    pub(super) fn parse(body: &[u8], id_bytes: usize, flavor: Flavor) -> Result<Self, DecodeError> {
         let mut fields = Fields::new(event_name(code::TABLE_MAP), body);
         let table_id = fields.uint(id_bytes, "table id")?;
         fields.u16("flags")?;
@@ -143,7 +144,7 @@ impl TableMap {
         let metadata = if fields.is_empty() {
             None
         } else {
-            Some(FullMetadata::parse(&mut fields, &columns)?)
+            Some(FullMetadata::parse(&mut fields, &columns, flavor)?)
         };
         Ok(Self {
             table_id,

@@ -316,6 +316,65 @@ pub(super) fn push_old_time(input: &mut &[u8], out: &mut CopyText) -> Result<(),
     time.push(0, 0, out)
 }
 
+/// Fraction digits of a packed time inside JSON.
+const PACKED_DIGITS: u8 = 6;
+
+/// The calendar part of a packed DATETIME (`TIME_from_longlong_datetime_packed`): what
+/// DATETIME stores, above 24 bits of microseconds.
+fn packed_calendar(packed: i64) -> Result<(Calendar, u32), CellError> {
+    let packed = u64::try_from(packed).map_err(|_| CellError::range("datetime sign"))?;
+    let part = |shift: u32, bits: u32| {
+        u32::try_from((packed >> shift) & ((1 << bits) - 1))
+            .map_err(|_| CellError::range("datetime"))
+    };
+    let year_month = part(46, 17)?;
+    let calendar = Calendar {
+        year: year_month / 13,
+        month: year_month % 13,
+        day: part(41, 5)?,
+        hour: part(36, 5)?,
+        minute: part(30, 6)?,
+        second: part(24, 6)?,
+    };
+    let micros = part(0, 24)?;
+    if micros > 999_999 || packed >> 63 != 0 {
+        return Err(CellError::range("fraction"));
+    }
+    Ok((calendar.check()?, micros))
+}
+
+/// Appends a packed DATE.
+pub(super) fn push_packed_date(packed: i64, out: &mut CopyText) -> Result<(), CellError> {
+    let (date, _) = packed_calendar(packed)?;
+    push_date_parts(date.year, date.month, date.day, out);
+    Ok(())
+}
+
+/// Appends a packed DATETIME with six digits.
+pub(super) fn push_packed_datetime(packed: i64, out: &mut CopyText) -> Result<(), CellError> {
+    let (datetime, micros) = packed_calendar(packed)?;
+    datetime.push(out);
+    push_fraction(micros, PACKED_DIGITS, out);
+    Ok(())
+}
+
+/// Appends a packed TIME with six digits.
+pub(super) fn push_packed_time(packed: i64, out: &mut CopyText) -> Result<(), CellError> {
+    let magnitude = packed.unsigned_abs();
+    let micros = u32::try_from(magnitude & 0xff_ffff).map_err(|_| CellError::range("fraction"))?;
+    let clock = u32::try_from(magnitude >> 24).map_err(|_| CellError::range("time"))?;
+    if micros > 999_999 {
+        return Err(CellError::range("fraction"));
+    }
+    let time = Duration {
+        negative: packed < 0,
+        hour: clock >> 12,
+        minute: (clock >> 6) & 63,
+        second: clock & 63,
+    };
+    time.push(micros, PACKED_DIGITS, out)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -14,6 +14,7 @@ use log::warn;
 use super::Bound;
 use super::budget::ByteBudget;
 use crate::assemble::{Assembler, Commit, Step};
+use crate::decode::TransactionPayload;
 use crate::error::{MinerError, Place};
 use crate::source::{RawEvent, SourceError};
 use crate::stage::{
@@ -26,6 +27,9 @@ const OPEN_BYTES: usize = 1 << 20;
 
 /// How often an idle or filtered stream confirms its position.
 const CONFIRM_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Largest event within a compressed transaction; the largest that a source can send.
+const INNER_EVENT_BYTES_MAX: u32 = 1 << 30;
 
 /// What one event came to.
 pub(super) type Received = Result<RawEvent, SourceError>;
@@ -156,10 +160,41 @@ impl<'a> Assembly<'a> {
 
     fn event(&mut self, event: &RawEvent) -> Result<Flow, MinerError> {
         self.position = event.end.clone();
+        let artificial = event.is_artificial();
         let step = self
             .assembler
             .handle(&event.header, event.body(), &event.end)?;
         self.check_file()?;
+        if let Step::Payload(payload) = step {
+            self.payload(&payload, artificial)
+        } else {
+            self.step(step, artificial)
+        }
+    }
+
+    /// The events of a compressed transaction, one by one.
+    fn payload(
+        &mut self,
+        payload: &TransactionPayload<'_>,
+        artificial: bool,
+    ) -> Result<Flow, MinerError> {
+        let end = self.position.clone();
+        let fail = |source| MinerError::Decode {
+            place: Place::new(&end, None),
+            source,
+        };
+        let mut events = payload.events(INNER_EVENT_BYTES_MAX).map_err(fail)?;
+        while let Some((header, body)) = events.next_event().map_err(fail)? {
+            let step = self.assembler.handle(&header, body, &end)?;
+            if self.step(step, artificial)? == Flow::Stop {
+                return Ok(Flow::Stop);
+            }
+        }
+        Ok(Flow::Continue)
+    }
+
+    /// Does what an event came to.
+    fn step(&mut self, step: Step<'_>, artificial: bool) -> Result<Flow, MinerError> {
         let ended = !matches!(step, Step::Open | Step::Rewound(_));
         let flow = match step {
             Step::Open => self.keep_open_small(),
@@ -168,8 +203,15 @@ impl<'a> Assembly<'a> {
             Step::Idle => self.idle(),
             Step::Rewound(sequences) => self.rewound(sequences),
             Step::Abandoned => self.abandoned(),
+            Step::Payload(_) => {
+                return Err(MinerError::Refused {
+                    place: Place::new(&self.position, None),
+                    reason: "a compressed transaction within another".into(),
+                    remedy: "the log is damaged: load the tables anew and start behind this position",
+                });
+            }
         };
-        if ended && !event.is_artificial() && self.bound.reached(&event.end) {
+        if ended && !artificial && self.bound.reached(&self.position) {
             self.hand_over_end();
             return Ok(Flow::Stop);
         }
