@@ -76,9 +76,6 @@ pub struct Assembler {
     nul_substitutions: u64,
 }
 
-/// `NO_BACKSLASH_ESCAPES` in sql_mode. Source: MySQL `sql/sql_const.h`, MODE_NO_BACKSLASH_ESCAPES.
-const NO_BACKSLASH_ESCAPES: u64 = 1 << 20;
-
 impl Assembler {
     /// Starts between two transactions, `gtid_set` being what is staged so far if it is known.
     pub fn new(tables: Tables, gtid_set: Option<GtidSet>) -> Self {
@@ -283,10 +280,7 @@ impl Assembler {
     ) -> Result<Step<'static>, MinerError> {
         let text = String::from_utf8_lossy(&query.statement);
         let database = String::from_utf8_lossy(query.database);
-        let backslash = match query.status.sql_mode {
-            Some(mode) if mode & NO_BACKSLASH_ESCAPES != 0 => Backslash::IsOrdinary,
-            _ => Backslash::Escapes,
-        };
+        let backslash = Backslash::of_sql_mode(query.status.sql_mode);
         match statement::classify(&text, &database, backslash) {
             Statement::Begin => {
                 self.head.begun = true;
@@ -314,8 +308,8 @@ impl Assembler {
                 if self.tables.selects(&table) {
                     let version = self.tables.version_for_statement(&table, end)?;
                     self.open.push_truncate(version);
-                    // The source may give the table another id; its definition stays.
-                    self.tables.forget(&table);
+                    // The source gives the table another id; its definition stays.
+                    self.tables.forget_map(&table);
                 }
                 Ok(self.end_statement(header))
             }
@@ -326,17 +320,17 @@ impl Assembler {
                     }
                     self.open
                         .push_statement(&table.database, &table.table, &text);
-                    self.tables.forget(table);
+                    self.tables.supersede(table, end);
                 }
                 Ok(self.end_statement(header))
             }
             Statement::IndexDdl(table) => {
-                self.tables.forget(&table);
+                self.tables.supersede(&table, end);
                 Ok(self.end_statement(header))
             }
             Statement::CreateTable(table) => {
                 if self.tables.selects(&table) {
-                    self.tables.forget(&table);
+                    self.tables.supersede(&table, end);
                     self.tables.add(table);
                 }
                 Ok(self.end_statement(header))
@@ -344,6 +338,7 @@ impl Assembler {
             Statement::DropDatabase(name) => {
                 if self.tables.selects_database(&name) {
                     self.open.push_statement(&name, "*", &text);
+                    self.tables.supersede_database(&name, end);
                 }
                 Ok(self.end_statement(header))
             }

@@ -119,6 +119,9 @@ pub enum MinerError {
         /// The thread.
         name: &'static str,
     },
+    /// A stop was asked for while the log was read ahead.
+    #[error("stopped while reading ahead for DDL statements")]
+    Stopping,
     /// Signal handlers.
     #[error("install signal handlers: {0}")]
     Signals(#[source] std::io::Error),
@@ -167,9 +170,11 @@ impl MinerError {
             | Self::Fenced { .. }
             | Self::OtherStart { .. }
             | Self::StagingFull { .. } => ErrorClass::Operator,
-            Self::Held { .. } | Self::GaveUp { .. } | Self::Thread { .. } | Self::Signals(_) => {
-                ErrorClass::Failed
-            }
+            Self::Held { .. }
+            | Self::GaveUp { .. }
+            | Self::Stopping
+            | Self::Thread { .. }
+            | Self::Signals(_) => ErrorClass::Failed,
         }
     }
 }

@@ -22,8 +22,11 @@ pub mod statement;
 
 pub mod transaction;
 
-// filter: which tables, under which definition.
+// filter: which tables, under which definition, with the DDL history that decides whether the
+// catalog may be asked.
 pub mod filter;
+
+pub mod history;
 
 // stage: chunks and position into staging, in one transaction.
 pub mod stage;

@@ -89,11 +89,13 @@ create table mysql2gp.definition (
     database_name text not null,
     table_name    text not null,
     valid_from    text not null,
+    valid_until   text,
     definition    jsonb not null,
     created_at    timestamptz not null default now()
 );
-comment on table mysql2gp.definition is 'table definitions, one row per version; never updated';
+comment on table mysql2gp.definition is 'table definitions, one row per version';
 comment on column mysql2gp.definition.valid_from is 'FILE:POS of the first event decoded with this version';
+comment on column mysql2gp.definition.valid_until is 'FILE:POS of the DDL statement that ended the version; null while it is in force';
 comment on column mysql2gp.definition.definition is 'columns in source order with their types, and the key';
 
 -- Tables that the task replicates, as the miner sees them in the source.

@@ -379,7 +379,7 @@ impl<'a> Assembly<'a> {
         let unit = Unit {
             segment_no: self.segment_no,
             tuples,
-            definitions: self.assembler.tables().take_fresh(),
+            definitions: self.assembler.tables().take_changes(),
             end,
         };
         if self.segment_bytes >= Stager::segment_bytes() {

@@ -27,6 +27,7 @@ use log::{info, warn};
 use crate::assemble::Assembler;
 use crate::error::MinerError;
 use crate::filter::{FilterSettings, Tables};
+use crate::history::History;
 use crate::source::{Catalog, EventStream, LogFiles, Server, connect};
 use crate::stage::{Message, StagedEnd, Stager, StagingSession, UnitEnd};
 
@@ -98,6 +99,10 @@ pub fn run(settings: &Settings, bound: &Bound, shutdown: &Shutdown) -> Result<()
             Ok(()) => break,
             Err(error) => error,
         };
+        if shutdown.requested() {
+            info!("stop in spite of: {}", chain(&error));
+            break;
+        }
         if error.class() != ErrorClass::Unreachable {
             report_failure(&mut session, "failed", &error);
             return Err(error);
@@ -281,6 +286,7 @@ impl Attempt<'_> {
             FilterSettings::new(self.settings),
             server.flavor,
             catalog,
+            History::new(source, &server, self.shutdown),
             names,
             staged.definitions,
         );
@@ -290,7 +296,7 @@ impl Attempt<'_> {
             .then_some(staged.file_created)
             .flatten();
         Ok(Prepared {
-            stream: EventStream::open(source, &server, start.position.clone())?,
+            stream: EventStream::open(source, source.server_id, &server, start.position.clone())?,
             assembler: Assembler::new(tables, start.gtid_set.clone()),
             sequences: staged.sequences,
             expected_created,

@@ -194,13 +194,17 @@ impl StagingSession {
         let rows = self
             .client
             .query(
-                "select definition_id, definition::text from mysql2gp.definition order by definition_id",
+                "select definition_id, definition::text, valid_until is null from mysql2gp.definition \
+                  order by definition_id",
                 &[],
             )
             .operation("read definitions")?;
         for row in rows {
             let id = row.get::<_, i32>(0).cast_unsigned();
             known.last_id = known.last_id.max(id);
+            if !row.get::<_, bool>(2) {
+                continue;
+            }
             match serde_json::from_str::<TableDefinition>(row.get(1)) {
                 Ok(definition) => {
                     known
