@@ -20,14 +20,14 @@ use miner::decode::{
 };
 
 /// Where the golden files are.
-fn data(name: &str) -> PathBuf {
+pub(crate) fn data(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
         .join("tests/data")
         .join(name)
 }
 
 /// Every event of a file: header and body without checksum.
-fn events(file: &[u8]) -> Vec<(EventHeader, &[u8])> {
+pub(crate) fn events(file: &[u8]) -> Vec<(EventHeader, &[u8])> {
     let mut rest = file.strip_prefix(b"\xfebin").expect("binlog magic");
     let mut events = Vec::new();
     while let Some((head, _)) = rest.split_first_chunk::<{ EventHeader::LEN }>() {
@@ -49,7 +49,7 @@ fn unhex(hex: &str) -> String {
 }
 
 /// Definitions from a `.catalog` file, by table.
-fn catalog(name: &str) -> HashMap<String, TableDefinition> {
+pub(crate) fn catalog(name: &str) -> HashMap<String, TableDefinition> {
     let text = fs::read_to_string(data(&format!("{name}.catalog"))).unwrap();
     let mut tables: HashMap<String, (Vec<CatalogColumn>, Vec<CatalogIndex>)> = HashMap::new();
     for line in text.lines() {

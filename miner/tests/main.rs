@@ -1,3 +1,4 @@
 //! Integration tests of the miner.
 
+mod decode_damage;
 mod decode_golden;
