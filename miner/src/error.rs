@@ -31,19 +31,19 @@ pub enum MinerError {
     #[error(transparent)]
     Source(#[from] SourceError),
     /// Staging, in migration.
-    #[error("staging: {0}")]
+    #[error("staging")]
     Migrate(#[from] MigrateError),
     /// Staging.
-    #[error("staging: {0}")]
+    #[error("staging")]
     Staging(#[source] PgError),
     /// The target's checkpoint.
-    #[error("target: {0}")]
+    #[error("target")]
     Checkpoint(#[from] CheckpointError),
     /// The target, asked for the checkpoint.
-    #[error("target: {0}")]
+    #[error("target")]
     Target(#[source] PgError),
     /// An event cannot be carried exactly.
-    #[error("stop before binlog position {place}: {source}")]
+    #[error("stop before binlog position {place}")]
     Decode {
         /// Which event.
         place: Box<Place>,
@@ -123,7 +123,7 @@ pub enum MinerError {
     #[error("stopped while reading ahead for DDL statements")]
     Stopping,
     /// Signal handlers.
-    #[error("install signal handlers: {0}")]
+    #[error("install signal handlers")]
     Signals(#[source] std::io::Error),
 }
 

@@ -125,7 +125,9 @@ fn subjects(statement: Statement) -> Vec<Subject> {
         | Statement::Rollback
         | Statement::Savepoint(_)
         | Statement::RollbackTo(_)
-        | Statement::Xa(_)
+        | Statement::XaStart
+        | Statement::XaCommit(_)
+        | Statement::XaRollback(_)
         | Statement::Truncate(_)
         | Statement::RowChange(_)
         | Statement::Other => Vec::new(),

@@ -107,6 +107,15 @@ create table mysql2gp.replicated_table (
 );
 comment on table mysql2gp.replicated_table is 'tables that the list selects; written by the miner';
 
+-- Prepared XA transactions: their lines stand in the place of their XA COMMIT when that comes.
+create table mysql2gp.prepared (
+    xid       text primary key,
+    lines     bytea not null,
+    parked_at timestamptz not null default now()
+);
+comment on table mysql2gp.prepared is 'XA transactions that are prepared at the source and neither committed nor rolled back';
+comment on column mysql2gp.prepared.lines is 'staged lines; empty when no replicated table was changed';
+
 -- The loader's counters by table.
 create table mysql2gp.table_progress (
     database_name    text not null,

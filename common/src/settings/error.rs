@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 pub enum SettingsError {
     /// The file cannot be read.
     #[error(
-        "read configuration {path:?}: {source}; name it with -c FILE or $MYSQL2GP_CONFIG, else my.cfg in the working directory is read"
+        "read configuration {path:?} (name it with -c FILE or $MYSQL2GP_CONFIG; without either, my.cfg in the working directory is read)"
     )]
     Read {
         /// The file.

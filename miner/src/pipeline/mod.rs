@@ -225,7 +225,7 @@ impl Attempt<'_> {
             .flatten();
         Ok(Prepared {
             stream: EventStream::open(source, source.server_id, &server, start.position.clone())?,
-            assembler: Assembler::new(tables, start.gtid_set.clone()),
+            assembler: Assembler::new(tables, start.gtid_set.clone(), staged.parked),
             sequences: staged.sequences,
             expected_created,
             start,

@@ -12,6 +12,7 @@ use super::chunk::{COLUMNS, COPY_HEADER, COPY_TRAILER, Sequences};
 use super::session::StagingSession;
 use crate::error::MinerError;
 use crate::filter::DefinitionChanges;
+use crate::parked::ParkedChanges;
 
 /// What goes into staging together.
 #[derive(Debug)]
@@ -22,6 +23,8 @@ pub struct Unit {
     pub tuples: Vec<u8>,
     /// Versions that end, and versions that the chunks use and staging does not have.
     pub definitions: DefinitionChanges,
+    /// Prepared transactions that begin or end to wait.
+    pub parked: ParkedChanges,
     /// What comes behind.
     pub end: UnitEnd,
 }
@@ -86,6 +89,8 @@ pub struct Stager {
     in_transaction: bool,
     /// What was written of definitions in the open transaction.
     uncommitted: DefinitionChanges,
+    /// What was written of prepared transactions in it.
+    uncommitted_parked: ParkedChanges,
     last_size_check: Option<Instant>,
 }
 
@@ -97,6 +102,7 @@ impl Stager {
             copy: None,
             in_transaction: false,
             uncommitted: DefinitionChanges::default(),
+            uncommitted_parked: ParkedChanges::default(),
             last_size_check: None,
         }
     }
@@ -138,6 +144,7 @@ impl Stager {
             self.begin()?;
         }
         self.write_definitions(unit.definitions)
+            .and_then(|()| self.write_parked(unit.parked))
             .map_err(MinerError::Staging)?;
         if !unit.tuples.is_empty() {
             self.copy(unit.segment_no, &unit.tuples)
@@ -217,6 +224,26 @@ impl Stager {
         Ok(())
     }
 
+    fn write_parked(&mut self, changes: ParkedChanges) -> Result<(), PgError> {
+        for (id, lines) in &changes.parked {
+            self.session
+                .client
+                .execute(
+                    "insert into mysql2gp.prepared (xid, lines) values ($1, $2)",
+                    &[id, &lines.text],
+                )
+                .operation("park prepared transaction")?;
+        }
+        for id in &changes.ended {
+            self.session
+                .client
+                .execute("delete from mysql2gp.prepared where xid = $1", &[id])
+                .operation("end prepared transaction")?;
+        }
+        self.uncommitted_parked.append(changes);
+        Ok(())
+    }
+
     fn copy(&mut self, segment_no: i64, tuples: &[u8]) -> Result<(), PgError> {
         let statement = match &self.copy {
             Some((prepared, statement)) if *prepared == segment_no => statement.clone(),
@@ -285,6 +312,7 @@ impl Stager {
             .operation("commit staging transaction")?;
         self.in_transaction = false;
         self.uncommitted = DefinitionChanges::default();
+        self.uncommitted_parked = ParkedChanges::default();
         Ok(())
     }
 
@@ -313,16 +341,19 @@ impl Stager {
         // The segment may be gone with the transaction; the versions are still needed.
         self.copy = None;
         let definitions = std::mem::take(&mut self.uncommitted);
+        let parked = std::mem::take(&mut self.uncommitted_parked);
         self.session
             .client
             .batch_execute("begin")
             .operation("begin staging transaction")?;
         self.write_definitions(definitions)?;
+        self.write_parked(parked)?;
         self.session
             .client
             .batch_execute("commit")
             .operation("commit staging transaction")?;
         self.uncommitted = DefinitionChanges::default();
+        self.uncommitted_parked = ParkedChanges::default();
         Ok(())
     }
 

@@ -91,6 +91,11 @@ impl<'a> Tokens<'a> {
         false
     }
 
+    /// The text that is not read yet.
+    pub(super) fn rest(self) -> String {
+        self.rest.collect::<String>().trim().to_owned()
+    }
+
     fn quoted(&mut self, quote: char) -> String {
         let mut text = String::new();
         while let Some(c) = self.rest.next() {
