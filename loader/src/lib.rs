@@ -1,1 +1,14 @@
-//! placeholder
+//! `binlog_loader`: applies staged source transactions to the target PostgreSQL.
+//!
+//! The stages in flow order; each knows `common` and the vocabulary, not its neighbours. The
+//! pipeline alone knows threads and channels.
+
+// Vocabulary: tables prepared for the merge, and net changes.
+pub mod layout;
+
+pub mod round;
+
+pub mod calendar;
+
+// compact: staged lines into one net change per key.
+pub mod compact;
