@@ -12,3 +12,9 @@ pub mod calendar;
 
 // compact: staged lines into one net change per key.
 pub mod compact;
+
+// route: source table to target table, columns, and what is done to each cell.
+pub mod route;
+
+// The target: its catalog, the session on it, the checkpoint.
+pub mod target;

@@ -1,0 +1,6 @@
+//! The target PostgreSQL: its catalog, the loader's session on it, and the checkpoint.
+
+pub mod catalog;
+
+
+
