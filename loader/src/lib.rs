@@ -18,3 +18,6 @@ pub mod route;
 
 // The target: its catalog, the session on it, the checkpoint.
 pub mod target;
+
+// apply: net changes and the checkpoint into the target, one transaction per batch.
+pub mod apply;

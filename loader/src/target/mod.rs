@@ -2,5 +2,6 @@
 
 pub mod catalog;
 
+pub mod session;
 
-
+pub use session::{SessionError, TargetSession};
