@@ -10,6 +10,9 @@ pub mod round;
 
 pub mod calendar;
 
+// fetch: staged text in order, from the checkpoint on.
+pub mod fetch;
+
 // compact: staged lines into one net change per key.
 pub mod compact;
 
