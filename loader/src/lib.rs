@@ -24,3 +24,6 @@ pub mod target;
 
 // apply: net changes and the checkpoint into the target, one transaction per batch.
 pub mod apply;
+
+// retire: the applied position and counters back into staging; applied segments dropped.
+pub mod retire;
