@@ -27,3 +27,15 @@ pub mod apply;
 
 // retire: the applied position and counters back into staging; applied segments dropped.
 pub mod retire;
+
+// What runs the stages: where to begin, threads and channels, the log's progress line.
+pub mod start;
+
+pub mod pipeline;
+
+pub mod report;
+
+pub mod error;
+
+// The program's shell.
+pub mod cli;
