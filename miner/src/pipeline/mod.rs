@@ -156,7 +156,8 @@ impl Attempt<'_> {
         let Some(open) = session.take() else {
             return Ok(());
         };
-        let (result, kept) = self.pump(Stager::new(open), prepared, bound);
+        let (result, kept) =
+            self.pump(Stager::new(open, &prepared.start.position), prepared, bound);
         *session = kept;
         result
     }
