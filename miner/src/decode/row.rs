@@ -16,10 +16,8 @@ use super::number::{push_bits, push_double, push_float, push_integer, push_year}
 use super::plan::{CellPlan, plan, type_name};
 use super::rows::ColumnBitmap;
 use super::table_map::TableMap;
-use super::temporal::{
-    push_date, push_datetime, push_old_datetime, push_old_time, push_old_timestamp, push_time,
-    push_timestamp,
-};
+use super::temporal::{push_date, push_datetime, push_time, push_timestamp};
+use super::temporal_old::{push_old_datetime, push_old_time, push_old_timestamp};
 
 /// Decoded row images in COPY text format. Meant to be reused: [`RowImage::clear`]
 /// keeps the memory.
@@ -221,9 +219,9 @@ impl CellPlan {
             Self::DateTime { digits } => push_datetime(*digits, input, out),
             Self::Timestamp { digits } => push_timestamp(*digits, input, out),
             Self::Time { digits } => push_time(*digits, input, out),
-            Self::OldDateTime => push_old_datetime(input, out),
-            Self::OldTimestamp => push_old_timestamp(input, out),
-            Self::OldTime => push_old_time(input, out),
+            Self::OldDateTime { digits } => push_old_datetime(*digits, input, out),
+            Self::OldTimestamp { digits } => push_old_timestamp(*digits, input, out),
+            Self::OldTime { digits } => push_old_time(*digits, input, out),
             Self::Text {
                 length_bytes,
                 max_bytes,
