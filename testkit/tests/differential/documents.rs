@@ -143,7 +143,7 @@ fn document(random: &mut Random, depth: u32) -> String {
 fn geometries(flavor: Flavor) -> Vec<Case> {
     let empty = match flavor {
         Flavor::Mysql57 => "GEOMETRYCOLLECTION()",
-        _ => "GEOMETRYCOLLECTION EMPTY",
+        Flavor::Mysql97 | Flavor::MariaDb1011 | Flavor::MariaDb118 => "GEOMETRYCOLLECTION EMPTY",
     };
     let shapes = [
         "POINT(1 -2.5)",

@@ -22,11 +22,15 @@ pub(crate) fn postgres() -> &'static PgServer {
 
 /// A source that takes values of 64 MiB.
 pub(crate) fn source(flavor: Flavor) -> MysqlServer {
-    MysqlServer::builder(flavor)
+    let server = MysqlServer::builder(flavor)
         .arg("--max-allowed-packet=256M")
         // Hundreds of tables are created.
-        .arg("--innodb-file-per-table=0")
-        .start()
+        .arg("--innodb-file-per-table=0");
+    if flavor.is_mariadb() {
+        server.arg("--sync-frm=0").start()
+    } else {
+        server.start()
+    }
 }
 
 /// A connection to the source, to write with.
