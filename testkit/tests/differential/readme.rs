@@ -15,7 +15,7 @@ const BEGIN: &str =
 const END: &str = "<!-- end -->";
 
 /// The rows in their order, with what a reader should know.
-const ROWS: [(&str, &str); 43] = [
+const ROWS: [(&str, &str); 44] = [
     ("TINYINT", ""),
     ("TINYINT UNSIGNED", ""),
     ("TINYINT(1)", "boolean: 0 and 1, other numbers are refused"),
@@ -41,6 +41,7 @@ const ROWS: [(&str, &str); 43] = [
         "days that no calendar has",
         "`ALLOW_INVALID_DATES`; date and timestamp refuse them",
     ),
+    ("temporal types with `mysql56_temporal_format = OFF`", ""),
     ("CHAR(n)", "every charset but swe7"),
     ("VARCHAR(n)", "every charset but swe7"),
     ("TINYTEXT to LONGTEXT", "every charset but swe7"),
@@ -50,7 +51,10 @@ const ROWS: [(&str, &str); 43] = [
     ("ENUM", "index 0 is the empty string"),
     ("SET", ""),
     ("JSON", "jsonb has no -0"),
-    ("JSON (MariaDB's: a LONGTEXT)", ""),
+    (
+        "JSON (MariaDB's: a LONGTEXT)",
+        "jsonb keeps one of equal keys, and no -0",
+    ),
     ("GEOMETRY and its kinds", "with SRID; longitude first"),
     ("VECTOR(n)", "bytea: as stored"),
     ("INET4", ""),

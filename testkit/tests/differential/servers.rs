@@ -9,7 +9,7 @@ use testkit::{Flavor, MysqlServer};
 use crate::case::Case;
 use crate::random::{Random, seed};
 use crate::rig::{Task, execute, postgres, source, writer};
-use crate::table::{Claim, Connections, Extent, Table, of_case};
+use crate::table::{Claim, Connections, Extent, Kind, Table, of_case};
 use crate::{documents, numbers, policies, special, strings, temporal};
 
 /// What a run has proven of a server.
@@ -180,7 +180,24 @@ fn prove(flavor: Flavor) -> Proof {
             claims.push(claim.clone());
         }
     }
+    if flavor.is_mariadb() {
+        claims.push(old_temporal_types(&source));
+    }
     Proof { flavor, claims }
+}
+
+/// Shows that the tables compared did have them.
+fn old_temporal_types(source: &MysqlServer) -> Claim {
+    let columns = source.value(
+        "select count(*) from information_schema.columns \
+         where table_schema = 'nothing' and column_type like '%mariadb-5.3%'",
+    );
+    assert_ne!(columns, "0", "no column has a temporal type of before 5.6");
+    Claim {
+        row: "temporal types with `mysql56_temporal_format = OFF`",
+        kind: Kind::Default,
+        label: "as with ON".to_owned(),
+    }
 }
 
 /// Writes to every table in one transaction per database, in the database's mode.
