@@ -11,7 +11,7 @@ use crate::rig::{Rig, SOON, Task, assert_calm, assert_stops, loader, miner};
 use crate::workload::{SOURCE_SCHEMA, TABLE_LIST, TABLES, TARGET_SCHEMA, Workload};
 
 /// Transactions between two interruptions.
-const PHASE: usize = 150;
+const PHASE: usize = 300;
 
 /// Ends the miner or the loader in some way and starts it again.
 type Interruption<'a> = &'a dyn Fn(&mut Program, &mut Program);
@@ -86,7 +86,7 @@ fn a_mixed_workload_arrives(source: MysqlBuilder) {
             let before = done.load(Ordering::Relaxed);
             let writer = scope.spawn(|| workload.run(&mut connection, PHASE));
             wait_until(SOON, "the programs to be at work", || {
-                done.load(Ordering::Relaxed) >= before + PHASE / 3
+                done.load(Ordering::Relaxed) >= before + PHASE / 10
                     && rig.status_of(&task, "applied_pos") != progress
             });
             interrupt(&mut mining, &mut loading);
