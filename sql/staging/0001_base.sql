@@ -438,7 +438,8 @@ select m.source,
  cross join mysql2gp.loader l
  cross join lateral (
        select case
-                  when m.state = 'running' and m.caught_up then 0
+                  -- A miner that lives confirms its position every second.
+                  when m.state = 'running' and m.caught_up and m.staged_at > now() - interval '10 seconds' then 0
                   when m.state = 'running' then greatest(0, extract(epoch from now() - m.staged_commit_time))
                   else greatest(0, extract(epoch from now() - m.staged_at))
               end as miner_lag) i

@@ -1,0 +1,144 @@
+//! Table definitions from the source's catalog, asked for when needed.
+
+use common::settings::SourceSettings;
+use common::settings::TableList;
+use common::table::{TableDefinition, TableName};
+use mysql::prelude::Queryable as _;
+use mysql::{Conn, Row};
+
+use super::connect::connect;
+use super::error::SourceError;
+use crate::decode::{CatalogColumn, CatalogIndex, from_catalog};
+
+/// Databases of the server's own, which are never replicated by a wildcard.
+const SYSTEM_DATABASES: &str = "'mysql', 'information_schema', 'performance_schema', 'sys'";
+
+/// The catalog; connects when it is first asked and again after a failure.
+pub struct Catalog {
+    settings: SourceSettings,
+    conn: Option<Conn>,
+}
+
+impl Catalog {
+    /// Nothing is asked yet.
+    pub fn new(settings: &SourceSettings) -> Self {
+        Self {
+            settings: settings.clone(),
+            conn: None,
+        }
+    }
+
+    /// The table's definition as it is now; `None` when the source has no such table or hides it.
+    ///
+    /// # Errors
+    /// When the source is away, or the definition cannot be carried.
+    pub fn definition(&mut self, name: &TableName) -> Result<Option<TableDefinition>, SourceError> {
+        self.ask(|conn| read_definition(conn, name))
+    }
+
+    /// Tables that the list selects, as they are now.
+    ///
+    /// # Errors
+    /// When the source is away.
+    pub fn tables(&mut self, list: &TableList) -> Result<Vec<TableName>, SourceError> {
+        self.ask(|conn| {
+            let rows: Vec<(String, String)> = conn
+                .query(format!(
+                    "select table_schema, table_name from information_schema.tables \
+                     where table_type in ('BASE TABLE', 'SYSTEM VERSIONED') \
+                       and table_schema not in ({SYSTEM_DATABASES}) \
+                     order by table_schema, table_name"
+                ))
+                .map_err(SourceError::query("list tables"))?;
+            Ok(rows
+                .into_iter()
+                .map(|(database, table)| TableName::new(database, table))
+                .filter(|name| list.contains(name))
+                .collect())
+        })
+    }
+
+    fn ask<T>(
+        &mut self,
+        question: impl FnOnce(&mut Conn) -> Result<T, SourceError>,
+    ) -> Result<T, SourceError> {
+        // An idle session may have been ended by the source.
+        let alive = self
+            .conn
+            .take()
+            .and_then(|mut conn| conn.ping().is_ok().then_some(conn));
+        let mut conn = match alive {
+            Some(conn) => conn,
+            None => connect(&self.settings)?,
+        };
+        let answer = question(&mut conn)?;
+        self.conn = Some(conn);
+        Ok(answer)
+    }
+}
+
+fn read_definition(
+    conn: &mut Conn,
+    name: &TableName,
+) -> Result<Option<TableDefinition>, SourceError> {
+    let rows: Vec<Row> = conn
+        .exec(
+            "select column_name, ordinal_position, data_type, column_type, is_nullable, character_set_name, extra \
+               from information_schema.columns where table_schema = ? and table_name = ? order by ordinal_position",
+            (&name.database, &name.table),
+        )
+        .map_err(SourceError::query("read columns"))?;
+    if rows.is_empty() {
+        return Ok(None);
+    }
+    let columns: Vec<CatalogColumn> = rows
+        .iter()
+        .map(|row| CatalogColumn {
+            name: text(row, 0),
+            ordinal: row.get(1).unwrap_or_default(),
+            data_type: text(row, 2),
+            column_type: text(row, 3),
+            nullable: text(row, 4) == "YES",
+            charset: row.get::<Option<String>, _>(5).flatten(),
+            extra: text(row, 6),
+        })
+        .collect();
+    let rows: Vec<Row> = conn
+        .query(format!(
+            "show index from {} from {}",
+            quote(&name.table),
+            quote(&name.database)
+        ))
+        .map_err(SourceError::query("read indexes"))?;
+    let indexes: Vec<CatalogIndex> = rows
+        .iter()
+        .map(|row| CatalogIndex {
+            name: text_of(row, "Key_name"),
+            unique: row.get::<u64, _>("Non_unique") == Some(0),
+            sequence: row.get("Seq_in_index").unwrap_or_default(),
+            column: row.get::<Option<String>, _>("Column_name").flatten(),
+        })
+        .collect();
+    from_catalog(name.clone(), &columns, &indexes)
+        .map(Some)
+        .map_err(|source| SourceError::Definition {
+            table: name.clone(),
+            source,
+        })
+}
+
+fn text(row: &Row, index: usize) -> String {
+    row.get::<Option<String>, _>(index)
+        .flatten()
+        .unwrap_or_default()
+}
+
+fn text_of(row: &Row, column: &str) -> String {
+    row.get::<Option<String>, _>(column)
+        .flatten()
+        .unwrap_or_default()
+}
+
+fn quote(name: &str) -> String {
+    format!("`{}`", name.replace('`', "``"))
+}

@@ -1,0 +1,3 @@
+//! Integration tests of the miner.
+
+mod decode_golden;
