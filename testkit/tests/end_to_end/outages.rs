@@ -5,10 +5,11 @@ use std::sync::atomic::Ordering;
 use std::thread;
 
 use serde_json::json;
-use testkit::{Durability, Flavor, MysqlServer, PgServer, Program, Proxy, wait_until};
+use testkit::{Durability, Flavor, MysqlServer, PgServer, Proxy, wait_until};
 
 use crate::rig::{
     Rig, SCHEMA, SOON, Task, assert_ends, assert_keeps_running, assert_stops, loader, miner,
+    wait_warning, warnings,
 };
 use crate::workload::{SOURCE_SCHEMA, TABLE_LIST, TABLES, TARGET_SCHEMA, Workload};
 
@@ -52,14 +53,6 @@ impl Proxied {
     }
 }
 
-/// Lines of the program's log that tell of trouble.
-fn warnings(program: &Program) -> usize {
-    let log = program.stderr();
-    log.lines()
-        .filter(|line| line.contains(" WARN ") || line.contains(" ERROR "))
-        .count()
-}
-
 #[test]
 fn servers_that_are_away_at_start_are_waited_for() {
     let proxied = Proxied::start();
@@ -72,12 +65,12 @@ fn servers_that_are_away_at_start_are_waited_for() {
     let mut mining = miner(&files, &[]);
     let mut loading = loader(&files, &[]);
     let staging = proxied.staging.port().to_string();
-    mining.wait_log(&staging, SOON);
-    loading.wait_log(&staging, SOON);
+    wait_warning(&mut mining, &staging);
+    wait_warning(&mut loading, &staging);
     assert_keeps_running(&mut mining);
     assert_keeps_running(&mut loading);
     assert_eq!(
-        (warnings(&mining), warnings(&loading)),
+        (warnings(&mining, ""), warnings(&loading, "")),
         (1, 1),
         "each says it once"
     );
@@ -88,13 +81,13 @@ fn servers_that_are_away_at_start_are_waited_for() {
         wait_until(SOON, state, || rig.status_of(task, column) == json!(state));
     };
     waiting("loader_state", "waiting_target");
-    loading.wait_log(&proxied.target.port().to_string(), SOON);
+    wait_warning(&mut loading, &proxied.target.port().to_string());
     assert_keeps_running(&mut loading);
     // With empty staging the miner asks the target for its checkpoint first.
     assert_keeps_running(&mut mining);
     proxied.target.resume();
     waiting("miner_state", "waiting_source");
-    mining.wait_log(&proxied.source.port().to_string(), SOON);
+    wait_warning(&mut mining, &proxied.source.port().to_string());
     assert_keeps_running(&mut mining);
     proxied.source.resume();
     rig.wait_applied(task, &mut [&mut mining, &mut loading]);
@@ -139,7 +132,7 @@ fn servers_that_go_away_in_the_middle_are_waited_for() {
         (&proxied.staging, None),
     ];
     for (id, (proxy, shown)) in (2..).zip(cuts) {
-        let before = (warnings(&mining), warnings(&loading));
+        let before = (warnings(&mining, ""), warnings(&loading, ""));
         proxy.cut();
         proxied.insert(id);
         if let Some((column, state)) = shown {
@@ -147,7 +140,7 @@ fn servers_that_go_away_in_the_middle_are_waited_for() {
         }
         assert_keeps_running(&mut mining);
         assert_keeps_running(&mut loading);
-        let after = (warnings(&mining), warnings(&loading));
+        let after = (warnings(&mining, ""), warnings(&loading, ""));
         assert!(
             after.0 <= before.0 + 1 && after.1 <= before.1 + 1,
             "each says it once: {before:?}, {after:?}"

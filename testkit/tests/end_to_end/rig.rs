@@ -228,6 +228,29 @@ pub(crate) fn assert_says(program: &Program, words: &[&str]) {
     }
 }
 
+/// Lines of the program's log that tell of trouble and contain `word`.
+pub(crate) fn warnings(program: &Program, word: &str) -> usize {
+    let log = program.stderr();
+    log.lines()
+        .filter(|line| line.contains(" WARN ") || line.contains(" ERROR "))
+        .filter(|line| line.contains(word))
+        .count()
+}
+
+/// Waits until the program warns of something that contains `word`.
+#[track_caller]
+pub(crate) fn wait_warning(program: &mut Program, word: &str) {
+    let mut ended = None;
+    let warned = holds_within(SOON, || {
+        ended = program.exit_status();
+        warnings(program, word) > 0 || ended.is_some()
+    });
+    assert!(
+        warned && ended.is_none(),
+        "no warning of {word:?}, ended: {ended:?}"
+    );
+}
+
 /// The program does not end for a while.
 #[track_caller]
 pub(crate) fn assert_keeps_running(program: &mut Program) {

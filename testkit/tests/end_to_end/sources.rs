@@ -1,9 +1,10 @@
 //! Sources that cannot be mined.
 
-use testkit::{Flavor, MysqlServer, TaskBuilder};
+use testkit::{Flavor, MysqlServer, TaskBuilder, wait_until};
 
 use crate::rig::{
     Rig, SOON, assert_ends, assert_keeps_running, assert_says, assert_stops, loader, miner,
+    wait_warning, warnings,
 };
 
 /// Runs the miner on a source that it must refuse; it must say so for good and at `--once`.
@@ -30,6 +31,9 @@ fn refused_credentials_and_missing_privileges_are_named() {
         rig.source.sql(
             "create user reader@'127.0.0.1' identified by 'right'; \
              grant select on app.* to reader@'127.0.0.1'; \
+             create user lister@'127.0.0.1' identified by 'right'; \
+             grant select on app.* to lister@'127.0.0.1'; \
+             grant replication client on *.* to lister@'127.0.0.1'; \
              create user replica@'127.0.0.1' identified by 'right'; \
              grant select on app.* to replica@'127.0.0.1'; \
              grant replication slave, replication client on *.* to replica@'127.0.0.1'; \
@@ -42,8 +46,10 @@ fn refused_credentials_and_missing_privileges_are_named() {
         let unknown = with_user(&task.config, "nobody", "hush-hush");
         assert_refused(&unknown, 2, &["nobody", &address]);
 
-        let powerless = with_user(&task.config, "reader", "right");
-        assert_refused(&powerless, 2, &["replication slave", "grant"]);
+        for user in ["reader", "lister"] {
+            let powerless = with_user(&task.config, user, "right");
+            assert_refused(&powerless, 2, &["grant replication slave"]);
+        }
 
         // These privileges are enough.
         let files = with_user(&task.config, "replica", "right").write();
@@ -154,8 +160,13 @@ fn a_purged_binlog_needs_an_operator_and_nothing_is_skipped() {
             "flush binary logs",
             "insert into t values (3, 'after')",
             "flush binary logs",
-            "purge binary logs to 'mysql-bin.000003'",
         ]);
+        // A file that the miner's dump still holds stays; the server learns late of its end.
+        wait_until(SOON, "the source to purge its log", || {
+            rig.source.sql("purge binary logs to 'mysql-bin.000003'");
+            let files = rig.source.query("show binary logs");
+            files.first().and_then(|row| row.first()) == Some(&Some("mysql-bin.000003".to_owned()))
+        });
         assert_refused(
             &task.config,
             3,
@@ -206,10 +217,9 @@ fn an_unknown_host_is_tried_again_and_given_up_by_once() {
         &["no-such-host.invalid"],
     );
     let mut program = miner(&files, &[]);
-    program.wait_log("no-such-host.invalid", SOON);
+    wait_warning(&mut program, "no-such-host.invalid");
     assert_keeps_running(&mut program);
-    let said = program.stderr().matches("no-such-host.invalid").count();
-    assert_eq!(said, 1, "says it once:\n{}", program.stderr());
+    assert_eq!(warnings(&program, ""), 1, "says it once");
     assert_stops(&mut program);
 }
 
