@@ -20,7 +20,7 @@ pub enum SourceError {
         source: mysql::Error,
     },
     /// A statement failed.
-    #[error("{operation} on the source: {source}")]
+    #[error("{operation} on the source: {source}{}", stream_remedy(source))]
     Query {
         /// What was being done, as "verb object".
         operation: &'static str,
