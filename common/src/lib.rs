@@ -16,6 +16,8 @@ pub mod staging;
 pub mod checkpoint;
 
 // Connections to PostgreSQL.
+pub mod secret;
+
 pub mod pg;
 
 // The shell of a program: settings, log, errors, waiting, stopping.

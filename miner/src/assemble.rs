@@ -20,6 +20,7 @@ use crate::decode::{
 };
 use crate::error::{MinerError, Place};
 use crate::filter::{BeforeImage, Replicated, Tables};
+use crate::parked::{PARKED_BYTES_MAX, Parked, ParkedChanges, ParkedLines};
 use crate::stage::Sequences;
 use crate::statement::{self, Backslash, Statement};
 use crate::transaction::{OpenTransaction, RolledBack};
@@ -61,6 +62,8 @@ struct Head {
     explicit: bool,
     /// Whether any event of it has come.
     begun: bool,
+    /// Whether XA PREPARE will put it aside, so that its lines stay together until then.
+    parks: bool,
 }
 
 /// Assembles transactions.
@@ -71,17 +74,15 @@ pub struct Assembler {
     head: Head,
     gtid_set: Option<GtidSet>,
     file_created: Option<u32>,
+    parked: Parked,
     before: RowImage,
     after: RowImage,
     nul_substitutions: u64,
 }
 
-/// `NO_BACKSLASH_ESCAPES` in sql_mode. Source: MySQL `sql/sql_const.h`, MODE_NO_BACKSLASH_ESCAPES.
-const NO_BACKSLASH_ESCAPES: u64 = 1 << 20;
-
 impl Assembler {
     /// Starts between two transactions, `gtid_set` being what is staged so far if it is known.
-    pub fn new(tables: Tables, gtid_set: Option<GtidSet>) -> Self {
+    pub fn new(tables: Tables, gtid_set: Option<GtidSet>, parked: Parked) -> Self {
         Self {
             parser: EventParser::new(),
             tables,
@@ -89,6 +90,7 @@ impl Assembler {
             head: Head::default(),
             gtid_set,
             file_created: None,
+            parked,
             before: RowImage::new(),
             after: RowImage::new(),
             nul_substitutions: 0,
@@ -103,6 +105,16 @@ impl Assembler {
     /// The tables.
     pub fn tables(&mut self) -> &mut Tables {
         &mut self.tables
+    }
+
+    /// Prepared transactions that staging must be told of.
+    pub fn take_parked_changes(&mut self) -> ParkedChanges {
+        self.parked.take_changes()
+    }
+
+    /// Whether the open transaction's lines must stay together.
+    pub fn keeps_together(&self) -> bool {
+        self.head.parks && self.open.pending_bytes() < PARKED_BYTES_MAX
     }
 
     /// GTIDs up to the last complete transaction, when known.
@@ -176,13 +188,7 @@ impl Assembler {
             Event::Xid(_) => Ok(self.commit(header)),
             Event::XaPrepare(prepare) => match prepare.phase {
                 XaPhase::OnePhaseCommit => Ok(self.commit(header)),
-                XaPhase::Prepared if self.open.event_count() == 0 => Ok(self.commit(header)),
-                XaPhase::Prepared => Err(refused(
-                    end,
-                    None,
-                    "a prepared XA transaction changes replicated tables, which is not supported yet",
-                    "take its tables out of the list, or start behind its XA COMMIT after loading the tables anew",
-                )),
+                XaPhase::Prepared => self.park(&prepare.xid.to_sql(), header, end),
             },
             Event::TableMap(map) => {
                 self.head.begun = true;
@@ -248,8 +254,8 @@ impl Assembler {
         self.head = Head {
             gtid,
             commit_us: commit_micros.and_then(|micros| i64::try_from(micros).ok()),
-            explicit: false,
             begun: true,
+            ..Head::default()
         };
     }
 
@@ -283,10 +289,7 @@ impl Assembler {
     ) -> Result<Step<'static>, MinerError> {
         let text = String::from_utf8_lossy(&query.statement);
         let database = String::from_utf8_lossy(query.database);
-        let backslash = match query.status.sql_mode {
-            Some(mode) if mode & NO_BACKSLASH_ESCAPES != 0 => Backslash::IsOrdinary,
-            _ => Backslash::Escapes,
-        };
+        let backslash = Backslash::of_sql_mode(query.status.sql_mode);
         match statement::classify(&text, &database, backslash) {
             Statement::Begin => {
                 self.head.begun = true;
@@ -309,13 +312,28 @@ impl Assembler {
                     "load the tables anew and start behind this position",
                 )),
             },
-            Statement::Xa(word) => Ok(self.xa(&word, header)),
+            Statement::XaStart => {
+                self.head.begun = true;
+                self.head.explicit = true;
+                self.head.parks = true;
+                Ok(Step::Open)
+            }
+            Statement::XaCommit(id) => {
+                let lines = self.unpark(&id, end)?;
+                self.open.push_lines(&lines.text);
+                Ok(self.commit(header))
+            }
+            Statement::XaRollback(id) => {
+                // One that was prepared before mining began changes nothing either.
+                self.parked.take(&id);
+                Ok(self.commit(header))
+            }
             Statement::Truncate(table) => {
                 if self.tables.selects(&table) {
                     let version = self.tables.version_for_statement(&table, end)?;
                     self.open.push_truncate(version);
-                    // The source may give the table another id; its definition stays.
-                    self.tables.forget(&table);
+                    // The source gives the table another id; its definition stays.
+                    self.tables.forget_map(&table);
                 }
                 Ok(self.end_statement(header))
             }
@@ -326,17 +344,17 @@ impl Assembler {
                     }
                     self.open
                         .push_statement(&table.database, &table.table, &text);
-                    self.tables.forget(table);
+                    self.tables.supersede(table, end);
                 }
                 Ok(self.end_statement(header))
             }
             Statement::IndexDdl(table) => {
-                self.tables.forget(&table);
+                self.tables.supersede(&table, end);
                 Ok(self.end_statement(header))
             }
             Statement::CreateTable(table) => {
                 if self.tables.selects(&table) {
-                    self.tables.forget(&table);
+                    self.tables.supersede(&table, end);
                     self.tables.add(table);
                 }
                 Ok(self.end_statement(header))
@@ -344,6 +362,7 @@ impl Assembler {
             Statement::DropDatabase(name) => {
                 if self.tables.selects_database(&name) {
                     self.open.push_statement(&name, "*", &text);
+                    self.tables.supersede_database(&name, end);
                 }
                 Ok(self.end_statement(header))
             }
@@ -371,18 +390,38 @@ impl Assembler {
         if packed { Step::Abandoned } else { passed }
     }
 
-    /// XA START opens a transaction that XA_PREPARE ends; XA COMMIT and XA ROLLBACK finish a
-    /// prepared one, which changed no replicated table or was refused.
-    fn xa(&mut self, word: &str, header: &EventHeader) -> Step<'static> {
-        match word {
-            "START" | "BEGIN" => {
-                self.head.begun = true;
-                self.head.explicit = true;
-                Step::Open
-            }
-            "COMMIT" | "ROLLBACK" => self.commit(header),
-            _ => Step::Open,
+    /// Puts a prepared transaction's lines aside.
+    fn park(
+        &mut self,
+        id: &str,
+        header: &EventHeader,
+        end: &BinlogPosition,
+    ) -> Result<Step<'static>, MinerError> {
+        let parked = self
+            .open
+            .take_lines()
+            .is_some_and(|text| self.parked.park(id, ParkedLines { text }).is_ok());
+        if parked {
+            return Ok(self.commit(header));
         }
+        Err(refused(
+            end,
+            None,
+            "prepared XA transactions hold more changes than are kept in memory",
+            "commit or roll back the prepared transactions in smaller pieces; to go on, load the tables anew and start \
+             behind this position",
+        ))
+    }
+
+    fn unpark(&mut self, id: &str, end: &BinlogPosition) -> Result<ParkedLines, MinerError> {
+        self.parked.take(id).ok_or_else(|| {
+            refused(
+                end,
+                None,
+                &format!("XA COMMIT {id} commits a transaction that was prepared before mining began"),
+                "start before its XA PREPARE, or load the tables anew and start behind this position",
+            )
+        })
     }
 
     /// Statements that change rows carry none of them: they pass only when no replicated table

@@ -31,19 +31,19 @@ pub enum MinerError {
     #[error(transparent)]
     Source(#[from] SourceError),
     /// Staging, in migration.
-    #[error("staging: {0}")]
+    #[error("staging")]
     Migrate(#[from] MigrateError),
     /// Staging.
-    #[error("staging: {0}")]
+    #[error("staging")]
     Staging(#[source] PgError),
     /// The target's checkpoint.
-    #[error("target: {0}")]
+    #[error("target")]
     Checkpoint(#[from] CheckpointError),
     /// The target, asked for the checkpoint.
-    #[error("target: {0}")]
+    #[error("target")]
     Target(#[source] PgError),
     /// An event cannot be carried exactly.
-    #[error("stop before binlog position {place}: {source}")]
+    #[error("stop before binlog position {place}")]
     Decode {
         /// Which event.
         place: Box<Place>,
@@ -119,8 +119,11 @@ pub enum MinerError {
         /// The thread.
         name: &'static str,
     },
+    /// A stop was asked for while the log was read ahead.
+    #[error("stopped while reading ahead for DDL statements")]
+    Stopping,
     /// Signal handlers.
-    #[error("install signal handlers: {0}")]
+    #[error("install signal handlers")]
     Signals(#[source] std::io::Error),
 }
 
@@ -167,9 +170,11 @@ impl MinerError {
             | Self::Fenced { .. }
             | Self::OtherStart { .. }
             | Self::StagingFull { .. } => ErrorClass::Operator,
-            Self::Held { .. } | Self::GaveUp { .. } | Self::Thread { .. } | Self::Signals(_) => {
-                ErrorClass::Failed
-            }
+            Self::Held { .. }
+            | Self::GaveUp { .. }
+            | Self::Stopping
+            | Self::Thread { .. }
+            | Self::Signals(_) => ErrorClass::Failed,
         }
     }
 }

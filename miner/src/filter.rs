@@ -3,6 +3,8 @@
 //! Every rows event refers to a table map, every table map to a definition version. With
 //! `binlog_row_metadata=FULL` the definition comes from the event; what the event leaves out,
 //! and everything without it, comes from the source's catalog and must fit the event.
+//! A definition from the catalog is used only when no DDL statement on the table lies between
+//! the event and the moment it was fetched; it then stays in force until one passes.
 //! A version gets its number here and is staged with the first row that uses it.
 
 use std::collections::HashMap;
@@ -11,11 +13,12 @@ use std::sync::Arc;
 
 use common::position::BinlogPosition;
 use common::settings::{NulByte, Settings, TableList};
-use common::table::{DefinitionId, Key, TableDefinition, TableName};
+use common::table::{Column, ColumnType, DefinitionId, Key, TableDefinition, TableName};
 use log::{info, warn};
 
 use crate::decode::{DecodeError, NulBytePolicy, RowDecoder, TableMap, check_fit, from_metadata};
 use crate::error::{MinerError, Place};
+use crate::history::History;
 use crate::source::{Catalog, Flavor};
 
 /// What an update or delete stages of the old row.
@@ -50,10 +53,36 @@ pub struct NewDefinition {
     pub definition: TableDefinition,
 }
 
-/// Definition versions that staging has: the latest of each table, and the highest number.
+/// A table whose version in force ends: a DDL statement has passed.
+#[derive(Clone, Debug)]
+pub struct Superseded {
+    /// The table.
+    pub name: TableName,
+    /// End of the statement.
+    pub valid_until: BinlogPosition,
+}
+
+/// What staging must know of definitions with the next unit.
+#[derive(Clone, Debug, Default)]
+pub struct DefinitionChanges {
+    /// Versions that end.
+    pub superseded: Vec<Superseded>,
+    /// Versions that begin.
+    pub fresh: Vec<NewDefinition>,
+}
+
+impl DefinitionChanges {
+    /// Adds later changes.
+    pub fn append(&mut self, mut later: Self) {
+        self.superseded.append(&mut later.superseded);
+        self.fresh.append(&mut later.fresh);
+    }
+}
+
+/// Definition versions that staging has: those in force by table, and the highest number.
 #[derive(Clone, Debug, Default)]
 pub struct KnownDefinitions {
-    /// Latest version by table.
+    /// Version in force by table.
     pub latest: HashMap<TableName, (DefinitionId, TableDefinition)>,
     /// Highest number in use.
     pub last_id: u32,
@@ -110,11 +139,12 @@ pub struct Tables {
     settings: FilterSettings,
     flavor: Flavor,
     catalog: Catalog,
+    history: History,
     /// Tables that exist, or did when the stream was last told.
     replicated: Vec<TableName>,
     maps: HashMap<u64, Mapped>,
     known: KnownDefinitions,
-    fresh: Vec<NewDefinition>,
+    changes: DefinitionChanges,
 }
 
 impl Tables {
@@ -123,6 +153,7 @@ impl Tables {
         settings: FilterSettings,
         flavor: Flavor,
         catalog: Catalog,
+        history: History,
         replicated: Vec<TableName>,
         known: KnownDefinitions,
     ) -> Self {
@@ -130,10 +161,11 @@ impl Tables {
             settings,
             flavor,
             catalog,
+            history,
             replicated,
             maps: HashMap::new(),
             known,
-            fresh: Vec::new(),
+            changes: DefinitionChanges::default(),
         }
     }
 
@@ -186,9 +218,34 @@ impl Tables {
         }
     }
 
-    /// Forgets what is known of a table: a DDL statement has passed. Its next table map finds
-    /// a definition anew.
-    pub fn forget(&mut self, name: &TableName) {
+    /// Ends the version in force: a DDL statement that ends at `position` has passed. The next
+    /// table map finds a definition anew.
+    pub fn supersede(&mut self, name: &TableName, position: &BinlogPosition) {
+        self.forget_map(name);
+        if self.known.latest.remove(name).is_some() {
+            self.changes.superseded.push(Superseded {
+                name: name.clone(),
+                valid_until: position.clone(),
+            });
+        }
+    }
+
+    /// Ends the versions in force of a database's tables.
+    pub fn supersede_database(&mut self, database: &str, position: &BinlogPosition) {
+        let names: Vec<TableName> = self
+            .known
+            .latest
+            .keys()
+            .filter(|name| name.database == database)
+            .cloned()
+            .collect();
+        for name in names {
+            self.supersede(&name, position);
+        }
+    }
+
+    /// Forgets the table's map; the next one comes before its next rows.
+    pub fn forget_map(&mut self, name: &TableName) {
         self.maps.retain(|_, mapped| mapped.map.name != *name);
     }
 
@@ -209,7 +266,7 @@ impl Tables {
         if let Some((id, _)) = self.known.latest.get(name) {
             return Ok(*id);
         }
-        match self.catalog.definition(name)? {
+        match self.catalog_definition(name, position)? {
             Some(definition) => Ok(self.number(definition, position)),
             None => Err(MinerError::Refused {
                 place: Place::new(position, Some(name)),
@@ -219,9 +276,9 @@ impl Tables {
         }
     }
 
-    /// Versions that have to be staged with the next unit.
-    pub fn take_fresh(&mut self) -> Vec<NewDefinition> {
-        std::mem::take(&mut self.fresh)
+    /// What has to be staged with the next unit.
+    pub fn take_changes(&mut self) -> DefinitionChanges {
+        std::mem::take(&mut self.changes)
     }
 
     fn resolve(
@@ -253,7 +310,7 @@ impl Tables {
         })))
     }
 
-    /// From the event as far as it goes, else from the catalog.
+    /// From the event as far as it goes, else the version in force, else from the catalog.
     fn definition(
         &mut self,
         map: &TableMap,
@@ -263,35 +320,68 @@ impl Tables {
             .metadata
             .as_ref()
             .is_some_and(|metadata| metadata.has_names());
-        if has_names && self.flavor == Flavor::MySql {
-            let definition =
-                from_metadata(map, None).map_err(|source| refuse(map, position, source))?;
-            if definition.key != Key::None {
-                return Ok(definition);
-            }
+        let told = if has_names {
+            Some(from_metadata(map, None).map_err(|source| refuse(map, position, source))?)
+        } else {
+            None
+        };
+        if let Some(told) = &told
+            && self.is_complete(told)
+        {
+            return Ok(told.clone());
         }
-        let catalog = self.catalog.definition(&map.name)?;
-        match (catalog, has_names) {
-            (Some(catalog), true) => match from_metadata(map, Some(&catalog)) {
-                // Changed since; what MySQL's event says is enough but for a unique key.
-                Err(DecodeError::Misfit { .. }) if self.flavor == Flavor::MySql => {
-                    from_metadata(map, None).map_err(|source| refuse(map, position, source))
-                }
-                result => result.map_err(|source| refuse(map, position, source)),
-            },
-            (Some(catalog), false) => {
-                check_fit(map, &catalog).map_err(|source| refuse(map, position, source))?;
-                Ok(catalog)
-            }
-            (None, true) if self.flavor == Flavor::MySql => {
-                from_metadata(map, None).map_err(|source| refuse(map, position, source))
-            }
-            (None, _) => Err(MinerError::Refused {
+        if let Some((_, known)) = self.known.latest.get(&map.name)
+            && check_fit(map, known).is_ok()
+        {
+            return Ok(known.clone());
+        }
+        let Some(catalog) = self.catalog_definition(&map.name, position)? else {
+            return Err(MinerError::Refused {
                 place: Place::new(position, Some(&map.name)),
                 reason: "the source no longer has the table, or hides it, and the event does not tell its definition"
                     .into(),
                 remedy: "grant select on the table to the user of [src.mysql], take it out of the list, or start \
                          behind this position",
+            });
+        };
+        let definition = match told {
+            Some(_) => from_metadata(map, Some(&catalog)),
+            None => check_fit(map, &catalog).map(|()| catalog),
+        };
+        definition.map_err(|source| refuse(map, position, source))
+    }
+
+    /// Whether the event told everything that matters: not which unique index serves as a key,
+    /// and on MariaDB not whether binary columns are INET, UUID or VECTOR.
+    fn is_complete(&self, told: &TableDefinition) -> bool {
+        let ambiguous = |column: &Column| {
+            matches!(
+                column.column_type,
+                ColumnType::Binary { .. } | ColumnType::Varbinary { .. }
+            )
+        };
+        told.key != Key::None
+            && (self.flavor == Flavor::MySql || !told.columns.iter().any(ambiguous))
+    }
+
+    /// The catalog's definition, if it is the one in force at `position`.
+    fn catalog_definition(
+        &mut self,
+        name: &TableName,
+        position: &BinlogPosition,
+    ) -> Result<Option<TableDefinition>, MinerError> {
+        let definition = self.catalog.definition(name)?;
+        let end = self.catalog.log_end()?;
+        match self.history.first_change(name, position, &end)? {
+            None => Ok(definition),
+            Some(change) => Err(MinerError::Refused {
+                place: Place::new(position, Some(name)),
+                reason: format!(
+                    "the table's definition at this position is not known: the log does not tell it, and a DDL \
+                     statement at {change} has changed it since"
+                ),
+                remedy: "load the table anew and start behind that statement, or take the table out of the list; with \
+                         binlog_row_metadata = FULL the log tells definitions",
             }),
         }
     }
@@ -319,7 +409,7 @@ impl Tables {
         self.known
             .latest
             .insert(definition.name.clone(), (id, definition.clone()));
-        self.fresh.push(NewDefinition {
+        self.changes.fresh.push(NewDefinition {
             id,
             valid_from: position.clone(),
             definition,

@@ -14,16 +14,21 @@ pub mod source;
 // decode: raw events to typed ones, row images to canonical text.
 pub mod decode;
 
-// assemble: events to source transactions, with the text of statements and the open
-// transaction's lines.
+// assemble: events to source transactions, with the text of statements, the open
+// transaction's lines and those of prepared ones.
 pub mod assemble;
 
 pub mod statement;
 
 pub mod transaction;
 
-// filter: which tables, under which definition.
+pub mod parked;
+
+// filter: which tables, under which definition, with the DDL history that decides whether the
+// catalog may be asked.
 pub mod filter;
+
+pub mod history;
 
 // stage: chunks and position into staging, in one transaction.
 pub mod stage;

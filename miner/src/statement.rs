@@ -25,8 +25,12 @@ pub enum Statement {
     Savepoint(String),
     /// ROLLBACK TO.
     RollbackTo(String),
-    /// An XA statement; the word after XA.
-    Xa(String),
+    /// XA START: a transaction that XA PREPARE will end.
+    XaStart,
+    /// XA COMMIT of a prepared transaction, by its identifier as written.
+    XaCommit(String),
+    /// XA ROLLBACK of a prepared transaction, by its identifier as written.
+    XaRollback(String),
     /// TRUNCATE TABLE.
     Truncate(TableName),
     /// DDL that changes these tables or their rows.
@@ -55,7 +59,12 @@ pub fn classify(text: &str, database: &str, backslash: Backslash) -> Statement {
         "COMMIT" => Statement::Commit,
         "ROLLBACK" => rollback(tokens),
         "SAVEPOINT" => name(&mut tokens).map_or(Statement::Other, Statement::Savepoint),
-        "XA" => Statement::Xa(tokens.keyword().unwrap_or_default()),
+        "XA" => match tokens.keyword().as_deref() {
+            Some("START" | "BEGIN") => Statement::XaStart,
+            Some("COMMIT") => Statement::XaCommit(tokens.rest()),
+            Some("ROLLBACK") => Statement::XaRollback(tokens.rest()),
+            _ => Statement::Other,
+        },
         "TRUNCATE" => {
             tokens.skip_keywords(&["TABLE"]);
             table(&mut tokens, database).map_or(Statement::Other, Statement::Truncate)
@@ -275,7 +284,11 @@ mod tests {
             read("rollback to savepoint a"),
             Statement::RollbackTo("a".into())
         );
-        assert_eq!(read("XA START X'61',X'',1"), Statement::Xa("START".into()));
+        assert_eq!(read("XA START X'61',X'',1"), Statement::XaStart);
+        assert_eq!(
+            read("XA COMMIT X'61',X'',1"),
+            Statement::XaCommit("X'61',X'',1".into())
+        );
     }
 
     #[test]

@@ -91,6 +91,24 @@ impl OpenTransaction {
         self.ends.push(self.lines.len());
     }
 
+    /// Appends lines that were parked.
+    pub fn push_lines(&mut self, text: &[u8]) {
+        for line in text.split_inclusive(|byte| *byte == b'\n') {
+            self.lines.extend_from_slice(line);
+            self.ends.push(self.lines.len());
+        }
+    }
+
+    /// Takes the lines out, to park them; `None` when a part is packed already.
+    pub fn take_lines(&mut self) -> Option<Vec<u8>> {
+        if self.is_packed() {
+            return None;
+        }
+        let lines = std::mem::take(&mut self.lines);
+        self.clear();
+        Some(lines)
+    }
+
     /// Sets a savepoint; one of the same name is replaced, as at the source.
     pub fn savepoint(&mut self, name: String) {
         self.savepoints.retain(|savepoint| savepoint.name != name);

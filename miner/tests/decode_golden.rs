@@ -20,14 +20,14 @@ use miner::decode::{
 };
 
 /// Where the golden files are.
-fn data(name: &str) -> PathBuf {
+pub(crate) fn data(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
         .join("tests/data")
         .join(name)
 }
 
 /// Every event of a file: header and body without checksum.
-fn events(file: &[u8]) -> Vec<(EventHeader, &[u8])> {
+pub(crate) fn events(file: &[u8]) -> Vec<(EventHeader, &[u8])> {
     let mut rest = file.strip_prefix(b"\xfebin").expect("binlog magic");
     let mut events = Vec::new();
     while let Some((head, _)) = rest.split_first_chunk::<{ EventHeader::LEN }>() {
@@ -49,7 +49,7 @@ fn unhex(hex: &str) -> String {
 }
 
 /// Definitions from a `.catalog` file, by table.
-fn catalog(name: &str) -> HashMap<String, TableDefinition> {
+pub(crate) fn catalog(name: &str) -> HashMap<String, TableDefinition> {
     let text = fs::read_to_string(data(&format!("{name}.catalog"))).unwrap();
     let mut tables: HashMap<String, (Vec<CatalogColumn>, Vec<CatalogIndex>)> = HashMap::new();
     for line in text.lines() {
@@ -90,6 +90,8 @@ struct Replay {
     maps: HashMap<u64, std::sync::Arc<TableMap>>,
     /// Rows by table, cells unescaped.
     rows: HashMap<String, Vec<Vec<Option<Vec<u8>>>>>,
+    /// Rows events of tables whose labels the catalog cannot spell.
+    refused: usize,
 }
 
 impl Replay {
@@ -99,6 +101,7 @@ impl Replay {
             catalog: catalog(name),
             maps: HashMap::new(),
             rows: HashMap::new(),
+            refused: 0,
         };
         let mut parser = EventParser::new();
         for (header, body) in events(&file) {
@@ -126,13 +129,21 @@ impl Replay {
 
     fn take_rows(&mut self, event: &RowsEvent<'_>) {
         let map = &self.maps[&event.table_id];
-        let cataloged = &self.catalog[&map.name.table];
-        check_fit(map, cataloged).unwrap();
+        let mut definition = self.catalog[&map.name.table].clone();
         if map.metadata.as_ref().is_some_and(|m| m.has_names()) {
-            let own = from_metadata(map, Some(cataloged)).unwrap();
-            assert_eq!(&own, cataloged, "event and catalog agree");
+            let own = from_metadata(map, Some(&definition)).unwrap();
+            if map.name.table.starts_with("unspelled") {
+                definition = own;
+            } else {
+                assert_eq!(own, definition, "event and catalog agree");
+            }
+        } else if map.name.table.starts_with("unspelled") {
+            assert!(check_fit(map, &definition).is_err());
+            self.refused += 1;
+            return;
         }
-        let decoder = RowDecoder::new(map, cataloged, NulBytePolicy::Error).unwrap();
+        check_fit(map, &definition).unwrap();
+        let decoder = RowDecoder::new(map, &definition, NulBytePolicy::Error).unwrap();
         let mut input: &[u8] = &event.rows;
         let mut image = RowImage::new();
         let present = event.after.expect("golden files only insert");
@@ -298,7 +309,7 @@ fn compare(name: &str) -> usize {
             }
         }
     }
-    assert_eq!(selected.keys().collect::<Vec<_>>(), Vec::<&String>::new());
+    assert_eq!(selected.len(), replay.refused, "{:?}", selected.keys());
     compared
 }
 

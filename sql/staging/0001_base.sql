@@ -89,11 +89,13 @@ create table mysql2gp.definition (
     database_name text not null,
     table_name    text not null,
     valid_from    text not null,
+    valid_until   text,
     definition    jsonb not null,
     created_at    timestamptz not null default now()
 );
-comment on table mysql2gp.definition is 'table definitions, one row per version; never updated';
+comment on table mysql2gp.definition is 'table definitions, one row per version';
 comment on column mysql2gp.definition.valid_from is 'FILE:POS of the first event decoded with this version';
+comment on column mysql2gp.definition.valid_until is 'FILE:POS of the DDL statement that ended the version; null while it is in force';
 comment on column mysql2gp.definition.definition is 'columns in source order with their types, and the key';
 
 -- Tables that the task replicates, as the miner sees them in the source.
@@ -104,6 +106,15 @@ create table mysql2gp.replicated_table (
     primary key (database_name, table_name)
 );
 comment on table mysql2gp.replicated_table is 'tables that the list selects; written by the miner';
+
+-- Prepared XA transactions: their lines stand in the place of their XA COMMIT when that comes.
+create table mysql2gp.prepared (
+    xid       text primary key,
+    lines     bytea not null,
+    parked_at timestamptz not null default now()
+);
+comment on table mysql2gp.prepared is 'XA transactions that are prepared at the source and neither committed nor rolled back';
+comment on column mysql2gp.prepared.lines is 'staged lines; empty when no replicated table was changed';
 
 -- The loader's counters by table.
 create table mysql2gp.table_progress (

@@ -8,6 +8,7 @@
 use common::table::{Column, ColumnType, IntegerWidth, Key, Sign, TableDefinition, TableName};
 
 use super::error::{DecodeError, DefinitionFault};
+use super::labels::UNSPELLED;
 
 /// One row of `information_schema.columns`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -239,13 +240,23 @@ impl TypeText<'_> {
         })
     }
 
+    /// Labels. The catalog's texts are utf8mb3, so a character beyond the basic plane
+    /// shows as `?`, which a label may as well contain; where the column's charset has
+    /// such characters, a `?` becomes [`UNSPELLED`].
     fn labels(&self) -> Result<Vec<String>, Problem> {
         let (_, list) = self
             .row
             .column_type
             .split_once('(')
             .ok_or_else(|| self.malformed())?;
-        parse_labels(list).ok_or_else(|| self.malformed())
+        let mut labels = parse_labels(list).ok_or_else(|| self.malformed())?;
+        let supplementary = ["utf8mb4", "utf16", "utf16le", "utf32", "gb18030"];
+        if supplementary.contains(&self.charset()?.as_str()) {
+            for label in &mut labels {
+                *label = label.replace('?', UNSPELLED.encode_utf8(&mut [0; 4]));
+            }
+        }
+        Ok(labels)
     }
 }
 
@@ -421,13 +432,22 @@ mod tests {
     fn labels_are_unquoted() {
         let text = r"enum('a','it''s','b\\c','n\nx','(,)','')";
         assert_eq!(
-            type_of(row(1, "c", text)),
+            type_of(with_charset(row(1, "c", text), "latin1")),
             ColumnType::Enum {
                 labels: ["a", "it's", "b\\c", "n\nx", "(,)", ""]
                     .map(str::to_owned)
                     .to_vec()
             }
         );
+    }
+
+    #[test]
+    fn labels_that_the_catalog_cannot_spell_are_marked() {
+        for (charset, first) in [("utf8mb4", "a\u{fffd}"), ("utf8mb3", "a?")] {
+            let labels = [first, "b"].map(str::to_owned).to_vec();
+            let row = with_charset(row(1, "c", "set('a?','b')"), charset);
+            assert_eq!(type_of(row), ColumnType::Set { labels });
+        }
     }
 
     #[test]

@@ -38,7 +38,7 @@ pub fn from_metadata(
         .filter(|metadata| metadata.has_names())
         .ok_or_else(|| fault(DefinitionFault::NoNames))?;
     if let Some(catalog) = catalog {
-        check_fit(map, catalog)?;
+        check_fit(map, &with_own_labels(map, metadata, catalog)?)?;
     }
     let columns = map
         .columns
@@ -55,6 +55,30 @@ pub fn from_metadata(
         key: key(metadata, catalog),
         columns,
     })
+}
+
+/// The catalog's definition with the event's labels, which are always spelled right.
+fn with_own_labels(
+    map: &TableMap,
+    metadata: &FullMetadata,
+    catalog: &TableDefinition,
+) -> Result<TableDefinition, DecodeError> {
+    let mut definition = catalog.clone();
+    let said = map.columns.iter().zip(&metadata.columns);
+    for (column, (wire, said)) in definition.columns.iter_mut().zip(said) {
+        let source = ColumnSource {
+            map,
+            name: &column.name,
+            wire,
+            said,
+        };
+        if let ColumnType::Enum { labels } | ColumnType::Set { labels } = &mut column.column_type
+            && said.labels.is_some()
+        {
+            *labels = source.labels()?;
+        }
+    }
+    Ok(definition)
 }
 
 /// The key that the event names, else the catalog's unique index.

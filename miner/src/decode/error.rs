@@ -260,6 +260,10 @@ pub enum CellError {
         /// Labels of the definition.
         labels: usize,
     },
+    /// The catalog spells a label with `?`, which may stand for a character that it
+    /// cannot hold (they are utf8mb3).
+    #[error("a label with `?` may be misspelled by the catalog; binlog_row_metadata=FULL tells it")]
+    UnspelledLabel,
     /// A float that SQL does not have: infinite or not a number.
     #[error("value is not a finite number")]
     NotFinite,

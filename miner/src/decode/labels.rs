@@ -10,6 +10,10 @@ pub(super) const MAX_SET_LABELS: usize = 64;
 /// Most labels of an ENUM (MySQL manual, "The ENUM Type").
 pub(super) const MAX_ENUM_LABELS: usize = 65_535;
 
+/// Stands in a label for a character that the catalog cannot spell. No row is decoded
+/// with such a label; `binlog_row_metadata=FULL` tells the real one.
+pub(super) const UNSPELLED: char = char::REPLACEMENT_CHARACTER;
+
 /// Storage bytes of an ENUM with that many labels.
 pub(super) fn enum_bytes(labels: usize) -> u16 {
     if labels < 256 { 1 } else { 2 }
@@ -43,6 +47,9 @@ impl Labels {
         let escaped = labels
             .iter()
             .map(|label| {
+                if label.contains(UNSPELLED) {
+                    return Err(CellError::UnspelledLabel);
+                }
                 let mut text = CopyText::default();
                 text.push_utf8(label.as_bytes(), nul)?;
                 Ok(text.bytes.into_boxed_slice())

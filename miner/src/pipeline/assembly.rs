@@ -309,7 +309,7 @@ impl<'a> Assembly<'a> {
 
     /// Hands an open transaction's lines over when they are many.
     fn keep_open_small(&mut self) -> Flow {
-        if self.assembler.open().pending_bytes() < OPEN_BYTES {
+        if self.assembler.open().pending_bytes() < OPEN_BYTES || self.assembler.keeps_together() {
             return Flow::Continue;
         }
         if self.before_open.is_none() {
@@ -379,7 +379,8 @@ impl<'a> Assembly<'a> {
         let unit = Unit {
             segment_no: self.segment_no,
             tuples,
-            definitions: self.assembler.tables().take_fresh(),
+            definitions: self.assembler.tables().take_changes(),
+            parked: self.assembler.take_parked_changes(),
             end,
         };
         if self.segment_bytes >= Stager::segment_bytes() {

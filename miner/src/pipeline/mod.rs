@@ -9,16 +9,19 @@
 //! errors end the program.
 
 mod assembly;
+mod bound;
 mod budget;
+mod outage;
+mod report;
 mod start;
+
+pub use bound::Bound;
 
 use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use common::error::{ErrorClass, chain};
-use common::position::BinlogPosition;
-use common::retry::Backoff;
 use common::settings::Settings;
 use common::shutdown::{Shutdown, Waited};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded};
@@ -27,57 +30,21 @@ use log::{info, warn};
 use crate::assemble::Assembler;
 use crate::error::MinerError;
 use crate::filter::{FilterSettings, Tables};
+use crate::history::History;
 use crate::source::{Catalog, EventStream, LogFiles, Server, connect};
-use crate::stage::{Message, StagedEnd, Stager, StagingSession, UnitEnd};
+use crate::stage::{Message, Stager, StagingSession};
 
 use assembly::{Assembly, AssemblySettings, Channels, Received};
 use budget::{ByteBudget, Granted};
+use outage::Outage;
+use report::{REPORT_INTERVAL, Report};
 use start::Start;
 
 /// Events that wait for the assembly thread; their bytes are bounded besides.
 const QUEUED_EVENTS: usize = 1024;
 
-/// One line of progress per interval, when there was any.
-const REPORT_INTERVAL: Duration = Duration::from_secs(10);
-
 /// How often staging is asked for its size, at least.
 const WAIT_STEP: Duration = Duration::from_secs(1);
-
-/// How far a run goes.
-#[derive(Clone, Debug, Default)]
-pub struct Bound {
-    once: bool,
-    position: Option<BinlogPosition>,
-}
-
-impl Bound {
-    /// `--once` and `--until`.
-    pub fn new(once: bool, until: Option<BinlogPosition>) -> Self {
-        Self {
-            once,
-            position: until,
-        }
-    }
-
-    /// For `--once`, fixes the end where the source's log ends now.
-    fn fix(&self, end: &BinlogPosition) -> Self {
-        let position = match (&self.position, self.once) {
-            (Some(until), true) => Some(until.min(end).clone()),
-            (None, true) => Some(end.clone()),
-            (until, false) => until.clone(),
-        };
-        Self {
-            once: self.once,
-            position,
-        }
-    }
-
-    fn reached(&self, position: &BinlogPosition) -> bool {
-        self.position
-            .as_ref()
-            .is_some_and(|bound| position >= bound)
-    }
-}
 
 /// Mines until the bound is reached or a stop is asked for.
 ///
@@ -98,6 +65,10 @@ pub fn run(settings: &Settings, bound: &Bound, shutdown: &Shutdown) -> Result<()
             Ok(()) => break,
             Err(error) => error,
         };
+        if shutdown.requested() {
+            info!("stop in spite of: {}", chain(&error));
+            break;
+        }
         if error.class() != ErrorClass::Unreachable {
             report_failure(&mut session, "failed", &error);
             return Err(error);
@@ -150,44 +121,6 @@ fn report_failure(session: &mut Option<StagingSession>, state: &str, error: &Min
         && open.set_state(state, Some(&chain(error))).is_err()
     {
         *session = None;
-    }
-}
-
-/// A time during which a server is away.
-#[derive(Default)]
-struct Outage {
-    backoff: Backoff,
-    since: Option<Instant>,
-}
-
-impl Outage {
-    /// Says once what is away, and waits.
-    fn wait(
-        &mut self,
-        settings: &Settings,
-        bound: &Bound,
-        error: &MinerError,
-        shutdown: &Shutdown,
-    ) -> Result<Waited, MinerError> {
-        let limit = settings.source.connect_timeout;
-        let since = *self.since.get_or_insert_with(|| {
-            warn!("wait and try again: {}", chain(error));
-            Instant::now()
-        });
-        if bound.once && since.elapsed() >= limit {
-            return Err(MinerError::GaveUp {
-                seconds: limit.as_secs(),
-                reason: chain(error),
-            });
-        }
-        Ok(self.backoff.wait(shutdown))
-    }
-
-    fn over(&mut self) {
-        if let Some(since) = self.since.take() {
-            info!("go on after waiting_seconds={}", since.elapsed().as_secs());
-        }
-        self.backoff.reset();
     }
 }
 
@@ -281,6 +214,7 @@ impl Attempt<'_> {
             FilterSettings::new(self.settings),
             server.flavor,
             catalog,
+            History::new(source, &server, self.shutdown),
             names,
             staged.definitions,
         );
@@ -290,8 +224,8 @@ impl Attempt<'_> {
             .then_some(staged.file_created)
             .flatten();
         Ok(Prepared {
-            stream: EventStream::open(source, &server, start.position.clone())?,
-            assembler: Assembler::new(tables, start.gtid_set.clone()),
+            stream: EventStream::open(source, source.server_id, &server, start.position.clone())?,
+            assembler: Assembler::new(tables, start.gtid_set.clone(), staged.parked),
             sequences: staged.sequences,
             expected_created,
             start,
@@ -450,52 +384,4 @@ fn spawn_source(
         })
         .map(|_| ())
         .map_err(|_| MinerError::Thread { name: "source" })
-}
-
-/// The progress line.
-struct Report {
-    last: Instant,
-    units: u64,
-    bytes: u64,
-    end: Option<StagedEnd>,
-}
-
-impl Report {
-    fn new() -> Self {
-        Self {
-            last: Instant::now(),
-            units: 0,
-            bytes: 0,
-            end: None,
-        }
-    }
-
-    fn note(&mut self, message: &Message) {
-        if let Message::Unit(unit) = message {
-            self.units += u64::from(!unit.tuples.is_empty());
-            self.bytes += unit.tuples.len() as u64;
-            if let UnitEnd::Staged(end) = &unit.end {
-                self.end = Some((**end).clone());
-            }
-        }
-    }
-
-    fn print_when_due(&mut self) {
-        if self.units == 0 || self.last.elapsed() < REPORT_INTERVAL {
-            return;
-        }
-        if let Some(end) = &self.end {
-            info!(
-                "staged position={} transactions={} events={} units={} bytes={}",
-                end.position,
-                end.sequences.transaction_seq,
-                end.sequences.event_seq,
-                self.units,
-                self.bytes
-            );
-        }
-        self.units = 0;
-        self.bytes = 0;
-        self.last = Instant::now();
-    }
 }

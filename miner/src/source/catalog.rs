@@ -1,5 +1,6 @@
 //! Table definitions from the source's catalog, asked for when needed.
 
+use common::position::BinlogPosition;
 use common::settings::SourceSettings;
 use common::settings::TableList;
 use common::table::{TableDefinition, TableName};
@@ -8,6 +9,7 @@ use mysql::{Conn, Row};
 
 use super::connect::connect;
 use super::error::SourceError;
+use super::server::LogFiles;
 use crate::decode::{CatalogColumn, CatalogIndex, from_catalog};
 
 /// Databases of the server's own, which are never replicated by a wildcard.
@@ -56,6 +58,14 @@ impl Catalog {
                 .filter(|name| list.contains(name))
                 .collect())
         })
+    }
+
+    /// Where the source's log ends now.
+    ///
+    /// # Errors
+    /// When the source is away.
+    pub fn log_end(&mut self) -> Result<BinlogPosition, SourceError> {
+        self.ask(|conn| LogFiles::read(conn)?.end())
     }
 
     fn ask<T>(

@@ -10,7 +10,7 @@ use crate::decode::DecodeError;
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
     /// The source is away or refuses the login.
-    #[error("connect to source {address} as {user}: {source}")]
+    #[error("connect to source {address} as {user}")]
     Connect {
         /// Host and port.
         address: String,
@@ -20,7 +20,7 @@ pub enum SourceError {
         source: mysql::Error,
     },
     /// A statement failed.
-    #[error("{operation} on the source: {source}{}", stream_remedy(source))]
+    #[error("{operation} on the source{}", stream_remedy(source))]
     Query {
         /// What was being done, as "verb object".
         operation: &'static str,
@@ -28,7 +28,7 @@ pub enum SourceError {
         source: mysql::Error,
     },
     /// The binlog stream broke or was refused.
-    #[error("read the binlog at {position}: {source}{}", stream_remedy(source))]
+    #[error("read the binlog at {position}{}", stream_remedy(source))]
     Stream {
         /// Where.
         position: BinlogPosition,
@@ -115,7 +115,9 @@ pub enum SourceError {
         user: String,
     },
     /// A table whose definition cannot be carried.
-    #[error("table {table}: {source}; take it out of the list, or change the column at the source")]
+    #[error(
+        "table {table} cannot be carried (take it out of the list, or change the column at the source)"
+    )]
     Definition {
         /// The table.
         table: TableName,
@@ -155,9 +157,9 @@ fn stream_remedy(error: &mysql::Error) -> &'static str {
         return "";
     };
     if ACCESS_DENIED.contains(&error.code) {
-        "; grant replication slave, replication client on *.* to the user of [src.mysql]"
+        " (grant replication slave, replication client on *.* to the user of [src.mysql])"
     } else if error.code == FATAL_READING_BINLOG {
-        "; the position is not, or no longer, one of this source's log, or another replica uses the same serverid"
+        " (the position is not, or no longer, one of this source's log, or another replica uses the same serverid)"
     } else {
         ""
     }

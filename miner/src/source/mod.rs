@@ -14,4 +14,4 @@ pub use catalog::Catalog;
 pub use connect::connect;
 pub use error::SourceError;
 pub use server::{Flavor, LogFiles, Server};
-pub use stream::{EventStream, RawEvent};
+pub use stream::{EventStream, RawEvent, scan_server_id};

@@ -42,6 +42,12 @@ impl RawEvent {
     }
 }
 
+/// Replica server id of a second stream beside the main one: with the same id the source
+/// would end the first.
+pub fn scan_server_id(settings: &SourceSettings) -> u32 {
+    settings.server_id ^ 0x2000_0000
+}
+
 /// A dump connection.
 pub struct EventStream {
     stream: BinlogStream,
@@ -59,6 +65,7 @@ impl EventStream {
     /// When the source is away or refuses.
     pub fn open(
         settings: &SourceSettings,
+        server_id: u32,
         server: &Server,
         position: BinlogPosition,
     ) -> Result<Self, SourceError> {
@@ -78,7 +85,7 @@ impl EventStream {
         } else {
             position.offset
         };
-        let request = BinlogRequest::new(settings.server_id)
+        let request = BinlogRequest::new(server_id)
             .with_filename(position.file.name().as_bytes())
             .with_pos(dump_offset);
         let stream = conn

@@ -17,6 +17,7 @@ use postgres::Client;
 use super::chunk::Sequences;
 use crate::error::MinerError;
 use crate::filter::KnownDefinitions;
+use crate::parked::{Parked, ParkedLines};
 
 /// Advisory lock of the one miner of a staging database; "m2gm" as a number.
 const LOCK: i64 = 0x6d32_676d;
@@ -43,6 +44,8 @@ pub struct Staged {
     pub sequences: Sequences,
     /// Definition versions.
     pub definitions: KnownDefinitions,
+    /// Prepared transactions.
+    pub parked: Parked,
 }
 
 impl StagingSession {
@@ -186,7 +189,20 @@ impl StagingSession {
                 chunk_seq: row.get(6),
             },
             definitions: self.read_definitions()?,
+            parked: self.read_parked()?,
         })
+    }
+
+    fn read_parked(&mut self) -> Result<Parked, PgError> {
+        let rows = self
+            .client
+            .query("select xid, lines from mysql2gp.prepared", &[])
+            .operation("read prepared transactions")?;
+        Ok(Parked::new(
+            rows.iter()
+                .map(|row| (row.get(0), ParkedLines { text: row.get(1) }))
+                .collect(),
+        ))
     }
 
     fn read_definitions(&mut self) -> Result<KnownDefinitions, PgError> {
@@ -194,13 +210,17 @@ impl StagingSession {
         let rows = self
             .client
             .query(
-                "select definition_id, definition::text from mysql2gp.definition order by definition_id",
+                "select definition_id, definition::text, valid_until is null from mysql2gp.definition \
+                  order by definition_id",
                 &[],
             )
             .operation("read definitions")?;
         for row in rows {
             let id = row.get::<_, i32>(0).cast_unsigned();
             known.last_id = known.last_id.max(id);
+            if !row.get::<_, bool>(2) {
+                continue;
+            }
             match serde_json::from_str::<TableDefinition>(row.get(1)) {
                 Ok(definition) => {
                     known

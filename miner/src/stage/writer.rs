@@ -11,7 +11,8 @@ use postgres::{SimpleQueryMessage, Statement};
 use super::chunk::{COLUMNS, COPY_HEADER, COPY_TRAILER, Sequences};
 use super::session::StagingSession;
 use crate::error::MinerError;
-use crate::filter::NewDefinition;
+use crate::filter::DefinitionChanges;
+use crate::parked::ParkedChanges;
 
 /// What goes into staging together.
 #[derive(Debug)]
@@ -20,8 +21,10 @@ pub struct Unit {
     pub segment_no: i64,
     /// Chunks as binary COPY tuples.
     pub tuples: Vec<u8>,
-    /// Versions that the chunks use and staging does not have.
-    pub definitions: Vec<NewDefinition>,
+    /// Versions that end, and versions that the chunks use and staging does not have.
+    pub definitions: DefinitionChanges,
+    /// Prepared transactions that begin or end to wait.
+    pub parked: ParkedChanges,
     /// What comes behind.
     pub end: UnitEnd,
 }
@@ -84,8 +87,10 @@ pub struct Stager {
     copy: Option<(i64, Statement)>,
     /// Whether a staging transaction is open.
     in_transaction: bool,
-    /// Versions that were written in the open transaction.
-    uncommitted: Vec<NewDefinition>,
+    /// What was written of definitions in the open transaction.
+    uncommitted: DefinitionChanges,
+    /// What was written of prepared transactions in it.
+    uncommitted_parked: ParkedChanges,
     last_size_check: Option<Instant>,
 }
 
@@ -96,7 +101,8 @@ impl Stager {
             session,
             copy: None,
             in_transaction: false,
-            uncommitted: Vec::new(),
+            uncommitted: DefinitionChanges::default(),
+            uncommitted_parked: ParkedChanges::default(),
             last_size_check: None,
         }
     }
@@ -137,7 +143,8 @@ impl Stager {
         if !self.in_transaction {
             self.begin()?;
         }
-        self.insert_definitions(unit.definitions)
+        self.write_definitions(unit.definitions)
+            .and_then(|()| self.write_parked(unit.parked))
             .map_err(MinerError::Staging)?;
         if !unit.tuples.is_empty() {
             self.copy(unit.segment_no, &unit.tuples)
@@ -180,8 +187,22 @@ impl Stager {
         Ok(())
     }
 
-    fn insert_definitions(&mut self, fresh: Vec<NewDefinition>) -> Result<(), PgError> {
-        for new in &fresh {
+    fn write_definitions(&mut self, changes: DefinitionChanges) -> Result<(), PgError> {
+        for ended in &changes.superseded {
+            self.session
+                .client
+                .execute(
+                    "update mysql2gp.definition set valid_until = $3 \
+                      where database_name = $1 and table_name = $2 and valid_until is null",
+                    &[
+                        &ended.name.database,
+                        &ended.name.table,
+                        &ended.valid_until.to_string(),
+                    ],
+                )
+                .operation("end definition")?;
+        }
+        for new in &changes.fresh {
             let id = new.id.0.cast_signed();
             let text = serde_json::to_string(&new.definition).unwrap_or_default();
             self.session
@@ -199,7 +220,27 @@ impl Stager {
                 )
                 .operation("stage definition")?;
         }
-        self.uncommitted.extend(fresh);
+        self.uncommitted.append(changes);
+        Ok(())
+    }
+
+    fn write_parked(&mut self, changes: ParkedChanges) -> Result<(), PgError> {
+        for (id, lines) in &changes.parked {
+            self.session
+                .client
+                .execute(
+                    "insert into mysql2gp.prepared (xid, lines) values ($1, $2)",
+                    &[id, &lines.text],
+                )
+                .operation("park prepared transaction")?;
+        }
+        for id in &changes.ended {
+            self.session
+                .client
+                .execute("delete from mysql2gp.prepared where xid = $1", &[id])
+                .operation("end prepared transaction")?;
+        }
+        self.uncommitted_parked.append(changes);
         Ok(())
     }
 
@@ -270,7 +311,8 @@ impl Stager {
             .batch_execute(&sql)
             .operation("commit staging transaction")?;
         self.in_transaction = false;
-        self.uncommitted.clear();
+        self.uncommitted = DefinitionChanges::default();
+        self.uncommitted_parked = ParkedChanges::default();
         Ok(())
     }
 
@@ -299,16 +341,19 @@ impl Stager {
         // The segment may be gone with the transaction; the versions are still needed.
         self.copy = None;
         let definitions = std::mem::take(&mut self.uncommitted);
+        let parked = std::mem::take(&mut self.uncommitted_parked);
         self.session
             .client
             .batch_execute("begin")
             .operation("begin staging transaction")?;
-        self.insert_definitions(definitions)?;
+        self.write_definitions(definitions)?;
+        self.write_parked(parked)?;
         self.session
             .client
             .batch_execute("commit")
             .operation("commit staging transaction")?;
-        self.uncommitted.clear();
+        self.uncommitted = DefinitionChanges::default();
+        self.uncommitted_parked = ParkedChanges::default();
         Ok(())
     }
 

@@ -11,6 +11,19 @@ pub enum Backslash {
     IsOrdinary,
 }
 
+/// `NO_BACKSLASH_ESCAPES` in sql_mode. Source: MySQL `sql/sql_const.h`, MODE_NO_BACKSLASH_ESCAPES.
+const NO_BACKSLASH_ESCAPES: u64 = 1 << 20;
+
+impl Backslash {
+    /// As the session's `sql_mode` has it, if that is known.
+    pub fn of_sql_mode(mode: Option<u64>) -> Self {
+        match mode {
+            Some(mode) if mode & NO_BACKSLASH_ESCAPES != 0 => Self::IsOrdinary,
+            _ => Self::Escapes,
+        }
+    }
+}
+
 /// A token; what strings hold does not matter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Token {
@@ -76,6 +89,11 @@ impl<'a> Tokens<'a> {
             return true;
         }
         false
+    }
+
+    /// The text that is not read yet.
+    pub(super) fn rest(self) -> String {
+        self.rest.collect::<String>().trim().to_owned()
     }
 
     fn quoted(&mut self, quote: char) -> String {

@@ -19,3 +19,5 @@ insert into jsons values
   (47, cast(cast('2024-01-02' as datetime) as json)), (48, cast(cast(99999999999999999999999999999999999 as decimal(65,0)) as json)), (49, cast(cast(12.50 as decimal(10,2)) as json));
 create table jsons_between (id int primary key, t tinyint unsigned, j json, t2 tinyint unsigned, v varchar(2) character set latin1, j2 json, v2 varchar(2) character set utf8mb4);
 insert into jsons_between values (1, 200, '[1]', 201, 'é', '{}', 'ü');
+create table unspelled_gb18030 (id int primary key, c char(100), v varchar(100), t text, e enum('中', '中文😀㐀', 'x'), s set('中', '㐀', 'x')) character set gb18030;
+insert into unspelled_gb18030 values (1, '中文😀㐀', '中文😀㐀 tab\tend', repeat('中文😀㐀', 20), '中文😀㐀', '中,x'), (2, '', ' \\ ', 'a\nb', '中', '㐀'), (3, repeat('中', 100), repeat('㐀', 100), '中', 'x', ''), (4, null, null, null, null, null);
