@@ -126,6 +126,7 @@ create table mysql2gp.table_progress (
     inserts          bigint not null default 0,
     updates          bigint not null default 0,
     deletes          bigint not null default 0,
+    truncates        bigint not null default 0,
     applied_rows     bigint not null default 0,
     last_commit_time timestamptz,
     last_error       text,

@@ -51,6 +51,16 @@ pub enum PgError {
 }
 
 impl PgError {
+    /// A failed statement; `operation` is "verb object".
+    pub fn statement(operation: &'static str, error: &postgres::Error) -> Self {
+        Self::Statement {
+            operation,
+            reason: describe(error),
+            sqlstate: error.code().cloned(),
+            class: class_of(error),
+        }
+    }
+
     /// What to do about it.
     pub fn class(&self) -> ErrorClass {
         match self {
@@ -79,12 +89,7 @@ pub trait Operation<T> {
 
 impl<T> Operation<T> for Result<T, postgres::Error> {
     fn operation(self, operation: &'static str) -> Result<T, PgError> {
-        self.map_err(|error| PgError::Statement {
-            operation,
-            reason: describe(&error),
-            sqlstate: error.code().cloned(),
-            class: class_of(&error),
-        })
+        self.map_err(|error| PgError::statement(operation, &error))
     }
 }
 
@@ -94,11 +99,14 @@ impl<T> Operation<T> for std::io::Result<T> {
             let inner = error
                 .get_ref()
                 .and_then(|inner| inner.downcast_ref::<postgres::Error>());
-            PgError::Statement {
-                operation,
-                reason: inner.map_or_else(|| error.to_string(), describe),
-                sqlstate: inner.and_then(|inner| inner.code().cloned()),
-                class: inner.map_or(ErrorClass::Unreachable, class_of),
+            match inner {
+                Some(inner) => PgError::statement(operation, inner),
+                None => PgError::Statement {
+                    operation,
+                    reason: error.to_string(),
+                    sqlstate: None,
+                    class: ErrorClass::Unreachable,
+                },
             }
         })
     }

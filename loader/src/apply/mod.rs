@@ -1,0 +1,547 @@
+//! Net changes into the target: one transaction per batch, the checkpoint last.
+//!
+//! Stands behind `compact` and `route`. A table of which a batch only inserts new keys is
+//! written by one COPY; otherwise the touched keys are deleted first and the survivors copied
+//! in, so that secondary unique keys may move between rows. Keys are looked up by index,
+//! whatever the table's size.
+//!
+//! Invariants: rows and checkpoint commit together, and only under this loader's epoch; after
+//! an error nothing of the batch stays. A batch larger than memory comes in several rounds,
+//! within one transaction.
+//!
+//! It does not decide what a batch is, and it does not retry.
+
+mod error;
+mod keyless;
+mod statements;
+mod text_array;
+
+use std::collections::HashMap;
+use std::io::Write as _;
+
+use common::pg::{Operation as _, PgError};
+use common::table::{DefinitionId, TableName};
+use postgres::Client;
+use postgres::error::SqlState;
+use postgres::types::ToSql;
+
+pub use error::{ApplyError, Place};
+
+use crate::layout::Layout;
+use crate::round::{Counts, First, Net, Overlap, Progress, Round, TableChanges};
+use crate::route::{Route, Router, RowError};
+use crate::target::catalog;
+use crate::target::session::{ReplicaRole, SessionError, TargetSession};
+use common::position::LogId;
+
+use keyless::KeylessDelete;
+use statements::{ALLOW_SCAN, FORBID_SCAN, KeyAccess, TableStatements};
+use text_array::TextArray;
+
+/// COPY data per message. Larger ones do not help; the server reads 64 KB at a time.
+const COPY_BYTES: usize = 64 * 1024;
+
+/// What was applied of one table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AppliedTable {
+    /// The source table.
+    pub source: TableName,
+    /// The target table, schema included.
+    pub target: String,
+    /// Row events before merging.
+    pub counts: Counts,
+    /// Rows written.
+    pub net_upserts: u64,
+    /// Keys or rows deleted for good.
+    pub net_deletes: u64,
+}
+
+/// What became of a round.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The target transaction is open: more of it follows.
+    Open,
+    /// Committed.
+    Committed,
+}
+
+/// Whether inserts of new keys may skip the delete.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Path {
+    Straight,
+    DeleteFirst,
+}
+
+/// Applies rounds. See the module.
+pub struct Applier {
+    session: TargetSession,
+    router: Router,
+    log_id: LogId,
+    staging_id: String,
+    tables: HashMap<DefinitionId, PreparedTable>,
+    outcome: Outcome,
+    applied: Vec<AppliedTable>,
+    duplicates: u64,
+    keys: Vec<TextArray>,
+    buffer: Vec<u8>,
+    scratch: Vec<u8>,
+}
+
+struct PreparedTable {
+    route: Route,
+    statements: TableStatements,
+    keyless: Option<KeylessDelete>,
+}
+
+impl Applier {
+    /// Applies into the session's target, on behalf of one staging incarnation.
+    pub fn new(session: TargetSession, router: Router, log_id: LogId, staging_id: String) -> Self {
+        Self {
+            session,
+            router,
+            log_id,
+            staging_id,
+            tables: HashMap::new(),
+            outcome: Outcome::Committed,
+            applied: Vec::new(),
+            duplicates: 0,
+            keys: Vec::new(),
+            buffer: Vec::with_capacity(COPY_BYTES + COPY_BYTES / 4),
+            scratch: Vec::new(),
+        }
+    }
+
+    /// Gives the session back, with nothing open.
+    pub fn into_session(mut self) -> Result<TargetSession, SessionError> {
+        if self.outcome == Outcome::Open {
+            self.session.rollback()?;
+        }
+        Ok(self.session)
+    }
+
+    /// What the rounds of the last batch have written, table by table.
+    pub fn applied(&self) -> &[AppliedTable] {
+        &self.applied
+    }
+
+    /// Batches whose inserts met rows that were there.
+    pub fn duplicates(&self) -> u64 {
+        self.duplicates
+    }
+
+    /// Applies a round; commits when it ends a batch.
+    ///
+    /// # Errors
+    /// When the target is away, refuses a row, or the loader is fenced. Nothing of the batch
+    /// is committed then.
+    pub fn apply(&mut self, round: &Round) -> Result<Outcome, ApplyError> {
+        let result = self.try_apply(round);
+        match &result {
+            Ok(outcome) => self.outcome = *outcome,
+            Err(_) => {
+                // The session ends or starts afresh: a failed rollback changes nothing.
+                if self.session.rollback().is_ok() {
+                    self.outcome = Outcome::Committed;
+                }
+            }
+        }
+        result
+    }
+
+    /// Moves the checkpoint: the miner has passed over traffic that it filters out.
+    ///
+    /// # Errors
+    /// When the target is away or the loader is fenced.
+    pub fn advance(&mut self, progress: &Progress) -> Result<(), ApplyError> {
+        if self.outcome == Outcome::Open {
+            return Ok(());
+        }
+        self.session.begin()?;
+        self.session
+            .commit(&self.log_id, &self.staging_id, progress)?;
+        Ok(())
+    }
+
+    fn try_apply(&mut self, round: &Round) -> Result<Outcome, ApplyError> {
+        for table in round.tables() {
+            self.prepare_table(&table.layout)?;
+        }
+        let redo = match self.outcome {
+            Outcome::Committed => {
+                self.applied.clear();
+                self.session.begin()?;
+                "rollback; begin"
+            }
+            Outcome::Open => {
+                self.session
+                    .client
+                    .batch_execute("savepoint round")
+                    .operation("set savepoint")?;
+                "rollback to savepoint round"
+            }
+        };
+        self.outcome = Outcome::Open;
+        let applied_before = self.applied.len();
+        if self.write(round, Path::Straight)? == Written::MetDuplicate {
+            self.duplicates += 1;
+            log::warn!(
+                "target held rows that the stream inserts: applying the batch again, with deletes, {}",
+                describe(round)
+            );
+            self.applied.truncate(applied_before);
+            self.session
+                .client
+                .batch_execute(redo)
+                .operation("roll back to redo the batch")?;
+            self.write(round, Path::DeleteFirst)?;
+        }
+        let Some(end) = &round.end else {
+            return Ok(Outcome::Open);
+        };
+        self.session.commit(&self.log_id, &self.staging_id, end)?;
+        Ok(Outcome::Committed)
+    }
+
+    fn prepare_table(&mut self, layout: &Layout) -> Result<(), ApplyError> {
+        if self.tables.contains_key(&layout.id) {
+            return Ok(());
+        }
+        let definition = &layout.definition;
+        let route = self.route(definition)?;
+        let client = &mut self.session.client;
+        let statements = TableStatements::prepare(client, &route)?;
+        if statements.key_access == KeyAccess::Scan && statements.delete.is_some() {
+            log::warn!(
+                "target table has no index on the key: every batch with updates reads the whole table table={}",
+                route.target.display()
+            );
+        }
+        self.tables.insert(
+            layout.id,
+            PreparedTable {
+                route,
+                statements,
+                keyless: None,
+            },
+        );
+        Ok(())
+    }
+
+    fn route(&mut self, definition: &common::table::TableDefinition) -> Result<Route, ApplyError> {
+        let address = self.router.address(&definition.name);
+        let found =
+            catalog::find_tables(&mut self.session.client, &address.schema, &address.table)?;
+        let target = self.router.choose(&definition.name, &address, found)?;
+        let route = self.router.route(definition, target)?;
+        if self.session.replica_role == ReplicaRole::NotPermitted
+            && !route.target.hazards.is_empty()
+        {
+            return Err(ApplyError::Hazards {
+                source_table: definition.name.clone(),
+                target_table: route.target.display(),
+                hazards: route.target.hazards.clone(),
+            });
+        }
+        Ok(route)
+    }
+
+    fn write(&mut self, round: &Round, path: Path) -> Result<Written, ApplyError> {
+        for table in round.tables() {
+            if self.write_table(round, table, path)? == Written::MetDuplicate {
+                return Ok(Written::MetDuplicate);
+            }
+        }
+        Ok(Written::All)
+    }
+
+    fn write_table(
+        &mut self,
+        round: &Round,
+        changes: &TableChanges,
+        path: Path,
+    ) -> Result<Written, ApplyError> {
+        let number = changes.layout.id.0;
+        // try_apply has prepared every table of the round.
+        let Some(table) = self.tables.get_mut(&changes.layout.id) else {
+            return Ok(Written::All);
+        };
+        let client = &mut self.session.client;
+        let at = At {
+            round,
+            changes,
+            route: &table.route,
+            path: match round.overlap {
+                Overlap::Exact => path,
+                Overlap::Overlapping => Path::DeleteFirst,
+            },
+        };
+        if changes.truncated {
+            client
+                .batch_execute(&table.statements.truncate)
+                .map_err(|error| at.error(&error, "truncate target table"))?;
+        }
+        let net_deletes = if changes.layout.is_keyless() {
+            let deletes = at.count_keyless_deletes();
+            if deletes > 0 {
+                let keyless = match &mut table.keyless {
+                    Some(keyless) => keyless,
+                    none => none.insert(KeylessDelete::prepare(client, at.route, number)?),
+                };
+                at.delete_rows(client, keyless, deletes, &mut self.buffer)?;
+            }
+            deletes
+        } else {
+            at.delete_keys(client, &table.statements, &mut self.keys, &mut self.scratch)?
+        };
+        let Copied::Rows(net_upserts) =
+            at.copy_rows(client, &table.statements, &mut self.buffer)?
+        else {
+            return Ok(Written::MetDuplicate);
+        };
+        self.applied.push(AppliedTable {
+            source: at.route.source.clone(),
+            target: at.route.target.display(),
+            counts: changes.counts,
+            net_upserts,
+            net_deletes,
+        });
+        Ok(Written::All)
+    }
+}
+
+/// Whether a round could be written as it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Written {
+    All,
+    /// A straight insert met a row that was there: with deletes it can.
+    MetDuplicate,
+}
+
+/// What became of the COPY into a table.
+enum Copied {
+    Rows(u64),
+    /// A straight insert met a row that was there.
+    Duplicate,
+}
+
+/// The transactions of a round, for messages.
+fn describe(round: &Round) -> String {
+    match &round.end {
+        Some(end) => format!(
+            "in transactions {} to {}, the last of which ends at {}",
+            round.first_transaction_seq, end.transaction_seq, end.position
+        ),
+        None => format!("in or behind transaction {}", round.first_transaction_seq),
+    }
+}
+
+/// One table's changes and where they go.
+struct At<'a> {
+    round: &'a Round,
+    changes: &'a TableChanges,
+    route: &'a Route,
+    path: Path,
+}
+
+impl At<'_> {
+    fn net(&self) -> impl Iterator<Item = Net<'_>> {
+        self.round.changes(self.changes)
+    }
+
+    /// Deletes the keys that may be on the target; returns how many go for good.
+    fn delete_keys(
+        &self,
+        client: &mut Client,
+        statements: &TableStatements,
+        keys: &mut Vec<TextArray>,
+        scratch: &mut Vec<u8>,
+    ) -> Result<u64, ApplyError> {
+        let key_columns = self.route.key_names().len();
+        keys.resize_with(keys.len().max(key_columns), TextArray::default);
+        keys.iter_mut().for_each(TextArray::clear);
+        let mut net_deletes = 0;
+        let mut any = false;
+        for net in self.net() {
+            let key = match net {
+                Net::Upsert {
+                    first: First::Insert,
+                    ..
+                } if self.path == Path::Straight => continue,
+                Net::Upsert { key, .. } => key,
+                Net::Delete { key } => {
+                    net_deletes += 1;
+                    key
+                }
+                Net::Rows { .. } => continue,
+            };
+            any = true;
+            self.route
+                .write_key(key, scratch, |number, cell| {
+                    if let Some(array) = keys.get_mut(number) {
+                        array.push_cell(cell);
+                    }
+                })
+                .map_err(|error| self.row_error(error))?;
+        }
+        let Some(delete) = statements.delete.as_ref().filter(|_| any) else {
+            return Ok(net_deletes);
+        };
+        let parameters: Vec<&(dyn ToSql + Sync)> = keys
+            .iter()
+            .take(key_columns)
+            .map(|array| array as &(dyn ToSql + Sync))
+            .collect();
+        let scan = statements.key_access == KeyAccess::Scan;
+        if scan {
+            client
+                .batch_execute(ALLOW_SCAN)
+                .operation("prepare delete")?;
+        }
+        client
+            .execute(delete, &parameters)
+            .map_err(|error| self.error(&error, "delete from target table"))?;
+        if scan {
+            client.batch_execute(FORBID_SCAN).operation("end delete")?;
+        }
+        Ok(net_deletes)
+    }
+
+    /// Copies the surviving rows; returns how many.
+    fn copy_rows(
+        &self,
+        client: &mut Client,
+        statements: &TableStatements,
+        buffer: &mut Vec<u8>,
+    ) -> Result<Copied, ApplyError> {
+        let mut rows = self
+            .net()
+            .filter_map(|net| match net {
+                Net::Upsert { row, .. } => Some((row, 1)),
+                Net::Rows { row, inserts, .. } if inserts > 0 => Some((row, inserts)),
+                Net::Rows { .. } | Net::Delete { .. } => None,
+            })
+            .peekable();
+        if rows.peek().is_none() {
+            return Ok(Copied::Rows(0));
+        }
+        let mut writer = client
+            .copy_in(&statements.copy)
+            .map_err(|error| self.error(&error, "copy into target table"))?;
+        buffer.clear();
+        let mut count = 0;
+        for (row, copies) in rows {
+            for _ in 0..copies {
+                self.route
+                    .write_row(row, buffer)
+                    .map_err(|error| self.row_error(error))?;
+                count += 1;
+                if buffer.len() >= COPY_BYTES {
+                    write_pieces(&mut writer, buffer)?;
+                    buffer.clear();
+                }
+            }
+        }
+        write_pieces(&mut writer, buffer)?;
+        match writer.finish() {
+            Ok(_) => Ok(Copied::Rows(count)),
+            Err(error)
+                if self.path == Path::Straight
+                    && error.code() == Some(&SqlState::UNIQUE_VIOLATION) =>
+            {
+                Ok(Copied::Duplicate)
+            }
+            Err(error) => Err(self.error(&error, "copy into target table")),
+        }
+    }
+
+    fn count_keyless_deletes(&self) -> u64 {
+        self.net()
+            .map(|net| match net {
+                Net::Rows { deletes, .. } => u64::from(deletes),
+                Net::Upsert { .. } | Net::Delete { .. } => 0,
+            })
+            .sum()
+    }
+
+    fn delete_rows(
+        &self,
+        client: &mut Client,
+        keyless: &KeylessDelete,
+        expected: u64,
+        buffer: &mut Vec<u8>,
+    ) -> Result<(), ApplyError> {
+        let mut writer = client
+            .copy_in(&keyless.copy)
+            .map_err(|error| self.error(&error, "copy rows to delete"))?;
+        buffer.clear();
+        let deletes = self.net().filter_map(|net| match net {
+            Net::Rows { row, deletes, .. } if deletes > 0 => Some((row, deletes)),
+            Net::Rows { .. } | Net::Upsert { .. } | Net::Delete { .. } => None,
+        });
+        for (number, (row, deletes)) in deletes.enumerate() {
+            buffer.extend_from_slice(format!("{number}\t{deletes}\t").as_bytes());
+            self.route
+                .write_row(row, buffer)
+                .map_err(|error| self.row_error(error))?;
+            if buffer.len() >= COPY_BYTES {
+                write_pieces(&mut writer, buffer)?;
+                buffer.clear();
+            }
+        }
+        write_pieces(&mut writer, buffer)?;
+        writer
+            .finish()
+            .map_err(|error| self.error(&error, "copy rows to delete"))?;
+        client
+            .batch_execute(ALLOW_SCAN)
+            .operation("prepare delete")?;
+        client
+            .batch_execute("set local enable_nestloop = on")
+            .operation("prepare delete")?;
+        let deleted = client
+            .execute(&keyless.delete, &[])
+            .map_err(|error| self.error(&error, "delete from target table"))?;
+        client.batch_execute(FORBID_SCAN).operation("end delete")?;
+        if deleted != expected {
+            log::warn!(
+                "target table lacks rows that the stream deletes: it was changed by somebody else table={} rows={}",
+                self.route.target.display(),
+                expected - deleted
+            );
+        }
+        Ok(())
+    }
+
+    fn error(&self, error: &postgres::Error, operation: &'static str) -> ApplyError {
+        match error::refusal(error) {
+            Some(reason) => ApplyError::Refused {
+                place: self.place(),
+                reason,
+            },
+            None => PgError::statement(operation, error).into(),
+        }
+    }
+
+    fn row_error(&self, source: RowError) -> ApplyError {
+        ApplyError::Row {
+            place: self.place(),
+            source,
+        }
+    }
+
+    fn place(&self) -> Box<Place> {
+        Box::new(Place {
+            source_table: self.route.source.clone(),
+            target_table: self.route.target.display(),
+            transactions: describe(self.round),
+        })
+    }
+}
+
+/// Writes the buffer in messages of bounded size: the client copies each.
+fn write_pieces(writer: &mut postgres::CopyInWriter<'_>, buffer: &[u8]) -> Result<(), PgError> {
+    buffer
+        .chunks(4 * COPY_BYTES)
+        .try_for_each(|piece| writer.write_all(piece))
+        .operation("copy into target table")
+}

@@ -1,0 +1,36 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+use common::position::BinlogPosition;
+
+/// Applies the changes that binlog_miner has staged to the target PostgreSQL.
+///
+/// Runs until stopped: SIGTERM and SIGINT finish the open batch. The log goes to stderr.
+///
+/// Exit codes: 0 clean; 1 failed, a restart may help; 2 usage or configuration; 3 a person must
+/// act first, the message says how.
+#[derive(Debug, Parser)]
+#[command(name = "binlog_loader", version)]
+pub struct Cli {
+    /// Configuration file; else $MYSQL2GP_CONFIG, else my.cfg or my.cnf in the working directory
+    #[arg(short, long, value_name = "FILE", global = true)]
+    pub config: Option<PathBuf>,
+
+    /// Apply everything that is staged now, then exit
+    #[arg(long, conflicts_with = "until")]
+    pub once: bool,
+
+    /// Exit once everything up to this binlog position is applied
+    #[arg(long, value_name = "FILE:POS")]
+    pub until: Option<BinlogPosition>,
+
+    /// What to do instead of applying
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// What to do instead of applying.
+#[derive(Debug, Subcommand)]
+pub enum Command {}

@@ -1,0 +1,570 @@
+//! Staged lines into net changes: one change per key, by the rules below.
+//!
+//! Stands between `fetch` and `apply`. Reads whole lines in staged order and merges them
+//! into a [`Round`]; says where a round may, should or must end, and leaves the decision to
+//! the pipeline. Per table and key, in source order:
+//!
+//! | then ↓ \ net so far → | nothing | upsert | delete |
+//! | --- | --- | --- | --- |
+//! | insert | upsert, first insert | corrupt | upsert |
+//! | update | upsert | upsert (last row wins) | corrupt |
+//! | delete | delete | delete | corrupt |
+//! | update of the key | delete of the old key, then insert of the new one | | |
+//!
+//! An insert that is deleted stays a delete: cheap, and right when an earlier load overlaps
+//! the stream. Where it does, "corrupt" is no error: the last operation wins. Rows of keyless
+//! tables are counted, not merged: a delete takes back an equal row that the round has added,
+//! else one of the target's.
+//!
+//! Pure: no I/O, no clock, no lock. It knows nothing of target tables.
+
+mod error;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use common::position::{BinlogFile, BinlogPosition};
+use common::staging::codec::{self, CommitLine, Line, RowMark};
+use common::table::{DefinitionId, TableDefinition, TableName};
+
+pub use error::CompactError;
+
+use crate::layout::Layout;
+use crate::round::{Conflict, First, Overlap, Progress, Round};
+
+/// Where a round ends.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Net bytes after which a round ends at the next transaction.
+    pub batch_bytes: usize,
+    /// Position up to which an earlier load overlaps the stream.
+    pub overlap_until: Option<BinlogPosition>,
+    /// Transactions behind the one that reaches this position are not read.
+    pub stop_at: Option<BinlogPosition>,
+}
+
+impl Limits {
+    /// Net bytes after which a round ends within a transaction. The distance lets ordinary
+    /// transactions come to their end.
+    fn oversized_bytes(&self) -> usize {
+        self.batch_bytes + self.batch_bytes / 2
+    }
+}
+
+/// Why reading paused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pause {
+    /// The text is read to its end.
+    NeedText,
+    /// A transaction has ended: the round may be applied.
+    MayEnd,
+    /// A transaction has ended, and the round is full or the next line does not belong into
+    /// it.
+    MustEnd,
+    /// A transaction has ended at or behind `stop_at`.
+    Stop,
+    /// The round is full within a transaction, or the next line does not belong into it: the
+    /// round is to be applied before reading goes on, and committed if its `end` is set.
+    Split,
+}
+
+/// Merges staged lines. See the module.
+#[derive(Debug)]
+pub struct Compactor {
+    limits: Limits,
+    layouts: HashMap<DefinitionId, Arc<Layout>>,
+    table_numbers: HashMap<TableName, usize>,
+    /// By table number: the definition that the round holds, and the table's place in it.
+    places: Vec<Option<(DefinitionId, usize)>>,
+    last_place: Option<(DefinitionId, usize)>,
+    round: Round,
+    /// End of the last transaction that was read or skipped.
+    end: Progress,
+    /// The open transaction; `None` before the first text.
+    open: Option<Open>,
+    /// Whether the round must end with the open transaction.
+    last_of_round: bool,
+    statement: Option<Statement>,
+    scratch: Vec<u8>,
+}
+
+/// The transaction that is being read.
+#[derive(Debug)]
+struct Open {
+    transaction_seq: u64,
+    next_event_seq: u64,
+    /// Its lines so far.
+    lines: u64,
+}
+
+#[derive(Debug)]
+struct Statement {
+    table: TableName,
+    text: String,
+}
+
+enum Step {
+    Next,
+    PauseBehind(Pause),
+    PauseBefore(Pause),
+}
+
+impl Compactor {
+    /// Starts behind `start`: transactions up to its `transaction_seq` are skipped.
+    pub fn new(limits: Limits, start: Progress) -> Self {
+        let mut compactor = Self {
+            limits,
+            layouts: HashMap::new(),
+            table_numbers: HashMap::new(),
+            places: Vec::new(),
+            last_place: None,
+            round: Round::default(),
+            end: start,
+            open: None,
+            last_of_round: false,
+            statement: None,
+            scratch: Vec::new(),
+        };
+        compactor.round.overlap = compactor.overlap();
+        compactor
+    }
+
+    /// Makes a definition known; lines name it by its number.
+    pub fn define(&mut self, id: DefinitionId, definition: TableDefinition) {
+        let next = self.table_numbers.len();
+        let number = *self
+            .table_numbers
+            .entry(definition.name.clone())
+            .or_insert(next);
+        self.places.resize(self.table_numbers.len(), None);
+        self.layouts.insert(id, Layout::new(id, definition, number));
+    }
+
+    /// What is read and ended so far.
+    pub fn end(&self) -> &Progress {
+        &self.end
+    }
+
+    /// The miner's position is `progress` and everything before it is read: filtered traffic
+    /// moves the end of what is read, too.
+    pub fn advance(&mut self, progress: Progress) {
+        if progress.position >= self.end.position {
+            if self.round.end.is_some() {
+                self.round.end = Some(progress.clone());
+            }
+            self.end = progress;
+        }
+    }
+
+    /// Whether everything up to `stop_at` is read.
+    pub fn reached_stop(&self) -> bool {
+        let stop = self.limits.stop_at.as_ref();
+        stop.is_some_and(|stop| self.end.position >= *stop)
+    }
+
+    /// The round so far.
+    pub fn round(&self) -> &Round {
+        &self.round
+    }
+
+    /// Takes the round and goes on with `spare`, which must be clear.
+    pub fn take_round(&mut self, mut spare: Round) -> Round {
+        for table in self.round.tables() {
+            if let Some(place) = self.places.get_mut(table.layout.table_number) {
+                *place = None;
+            }
+        }
+        self.last_place = None;
+        self.last_of_round = false;
+        spare.overlap = self.overlap();
+        let mut round = std::mem::replace(&mut self.round, spare);
+        round.seal();
+        round
+    }
+
+    /// Says what the first line of the next text is: of which transaction, and which event.
+    ///
+    /// # Errors
+    /// When it does not follow on what was read.
+    pub fn begin_text(&mut self, transaction_seq: u64, event_seq: u64) -> Result<(), CompactError> {
+        let expected = match &self.open {
+            Some(open) => (open.transaction_seq, open.next_event_seq),
+            None => (transaction_seq.min(self.end.transaction_seq + 1), event_seq),
+        };
+        if expected != (transaction_seq, event_seq) {
+            return Err(CompactError::Gap {
+                behind: self.end.position.clone(),
+                expected: expected.0,
+                found: transaction_seq,
+            });
+        }
+        if self.open.is_none() {
+            self.open = Some(Open {
+                transaction_seq,
+                next_event_seq: event_seq,
+                lines: 0,
+            });
+        }
+        Ok(())
+    }
+
+    /// Reads lines until there is something to decide; returns what is left of the text.
+    ///
+    /// # Errors
+    /// When staging is damaged, the stream contradicts itself, or a statement must be dealt
+    /// with by a person.
+    pub fn read<'t>(&mut self, text: &'t [u8]) -> Result<(&'t [u8], Pause), CompactError> {
+        let mut rest = text;
+        while !rest.is_empty() {
+            let end = memchr::memchr(b'\n', rest).ok_or_else(|| self.damaged(CUT_LINE))?;
+            let (line, behind) = rest
+                .split_at_checked(end)
+                .ok_or_else(|| self.damaged(CUT_LINE))?;
+            let behind = behind.get(1..).unwrap_or_default();
+            match self.line(line)? {
+                Step::Next => rest = behind,
+                Step::PauseBehind(pause) => return Ok((behind, pause)),
+                Step::PauseBefore(pause) => return Ok((rest, pause)),
+            }
+        }
+        Ok((rest, Pause::NeedText))
+    }
+
+    fn line(&mut self, line: &[u8]) -> Result<Step, CompactError> {
+        let parsed = codec::parse_line(line).map_err(|source| self.damaged(source))?;
+        let skipping = self.transaction_seq() <= self.end.transaction_seq;
+        let step = match parsed {
+            Line::Commit(commit) => return self.commit(&commit, skipping),
+            _ if skipping => Step::Next,
+            Line::Row {
+                mark,
+                definition,
+                cells,
+            } => self.row(mark, definition, cells)?,
+            Line::Truncate { definition } => self.truncate(definition)?,
+            Line::Statement {
+                database,
+                table,
+                statement,
+            } => self.statement(database, table, statement),
+        };
+        if let (Step::Next | Step::PauseBehind(_), Some(open)) = (&step, &mut self.open) {
+            open.next_event_seq += 1;
+            open.lines += 1;
+        }
+        Ok(step)
+    }
+
+    fn row(
+        &mut self,
+        mark: RowMark,
+        definition: DefinitionId,
+        cells: &[u8],
+    ) -> Result<Step, CompactError> {
+        let Some(place) = self.place(definition)? else {
+            return Ok(self.pause_before());
+        };
+        self.open_round();
+        let merged = match self.layouts.get(&definition) {
+            Some(layout) => merge(
+                &mut self.round,
+                place,
+                layout,
+                (mark, cells),
+                &mut self.scratch,
+            ),
+            None => Err(MergeError::Cells),
+        };
+        merged.map_err(|error| self.merge_error(error, definition))?;
+        self.round.row_events += 1;
+        if self.round.net_bytes() >= self.limits.oversized_bytes() {
+            return Ok(Step::PauseBehind(Pause::Split));
+        }
+        Ok(Step::Next)
+    }
+
+    fn truncate(&mut self, definition: DefinitionId) -> Result<Step, CompactError> {
+        if !self.round.is_empty() {
+            return Ok(self.pause_before());
+        }
+        let Some(place) = self.place(definition)? else {
+            return Ok(self.pause_before());
+        };
+        self.open_round();
+        if let Some(table) = self.round.table_mut(place) {
+            table.truncated = true;
+            table.counts.truncates += 1;
+        }
+        self.last_of_round = true;
+        Ok(Step::Next)
+    }
+
+    fn statement(&mut self, database: &[u8], table: &[u8], statement: &[u8]) -> Step {
+        if !self.round.is_empty() {
+            return self.pause_before();
+        }
+        let text = |cell| {
+            let bytes = codec::unescape(cell).unwrap_or_default();
+            String::from_utf8_lossy(&bytes).into_owned()
+        };
+        self.statement = Some(Statement {
+            table: TableName::new(text(database), text(table)),
+            text: text(statement),
+        });
+        Step::Next
+    }
+
+    fn commit(&mut self, commit: &CommitLine<'_>, skipping: bool) -> Result<Step, CompactError> {
+        let expected = self.transaction_seq();
+        if commit.transaction_seq != expected {
+            return Err(CompactError::Gap {
+                behind: self.end.position.clone(),
+                expected,
+                found: commit.transaction_seq,
+            });
+        }
+        let Some(open) = &mut self.open else {
+            return Ok(Step::Next);
+        };
+        let lines = std::mem::take(&mut open.lines);
+        open.transaction_seq += 1;
+        if skipping {
+            return Ok(Step::Next);
+        }
+        let position = self.position(commit)?;
+        if lines != commit.event_count {
+            return Err(CompactError::EventCount {
+                position,
+                expected: commit.event_count,
+                found: lines,
+            });
+        }
+        if let Some(statement) = self.statement.take() {
+            return Err(CompactError::Statement {
+                position,
+                table: statement.table,
+                statement: statement.text,
+            });
+        }
+        if position < self.end.position {
+            return Err(CompactError::Backwards {
+                position,
+                behind: self.end.position.clone(),
+            });
+        }
+        self.open_round();
+        Ok(Step::PauseBehind(self.end_transaction(commit, position)))
+    }
+
+    fn end_transaction(&mut self, commit: &CommitLine<'_>, position: BinlogPosition) -> Pause {
+        let before = self.overlap();
+        self.end = Progress {
+            position,
+            gtid_set: None,
+            transaction_seq: commit.transaction_seq,
+            event_seq: self.open.as_ref().map_or(0, |open| open.next_event_seq - 1),
+            committed_at_us: Some(commit.committed_at_us),
+        };
+        self.round.transactions += 1;
+        self.round.end = Some(self.end.clone());
+        if self.reached_stop() {
+            Pause::Stop
+        } else if self.last_of_round
+            || self.overlap() != before
+            || self.round.net_bytes() >= self.limits.batch_bytes
+        {
+            Pause::MustEnd
+        } else {
+            Pause::MayEnd
+        }
+    }
+
+    /// The round goes on with an open transaction.
+    fn open_round(&mut self) {
+        if self.round.first_transaction_seq == 0 {
+            self.round.first_transaction_seq = self.transaction_seq();
+        }
+        if self.round.end.is_some() {
+            self.round.end = None;
+        }
+    }
+
+    /// A line that does not belong into the round.
+    fn pause_before(&self) -> Step {
+        Step::PauseBefore(if self.round.end.is_some() {
+            Pause::MustEnd
+        } else {
+            Pause::Split
+        })
+    }
+
+    /// The table's place in the round; `None` when the round holds another version of it.
+    fn place(&mut self, definition: DefinitionId) -> Result<Option<usize>, CompactError> {
+        if let Some((id, place)) = self.last_place
+            && id == definition
+        {
+            return Ok(Some(place));
+        }
+        let layout =
+            self.layouts
+                .get(&definition)
+                .ok_or_else(|| CompactError::UnknownDefinition {
+                    behind: self.end.position.clone(),
+                    definition,
+                })?;
+        let Some(slot) = self.places.get_mut(layout.table_number) else {
+            return Ok(None);
+        };
+        let place = match *slot {
+            Some((id, place)) if id == definition => place,
+            Some(_) => return Ok(None),
+            None => {
+                let place = self.round.add_table(Arc::clone(layout));
+                *slot = Some((definition, place));
+                place
+            }
+        };
+        self.last_place = Some((definition, place));
+        Ok(Some(place))
+    }
+
+    fn position(&self, commit: &CommitLine<'_>) -> Result<BinlogPosition, CompactError> {
+        let file: BinlogFile = if commit.file == self.end.position.file.name() {
+            self.end.position.file.clone()
+        } else {
+            commit
+                .position()
+                .map_err(|source| self.damaged(source))?
+                .file
+        };
+        Ok(BinlogPosition::new(file, commit.offset))
+    }
+
+    fn overlap(&self) -> Overlap {
+        match &self.limits.overlap_until {
+            Some(until) if self.end.position < *until => Overlap::Overlapping,
+            _ => Overlap::Exact,
+        }
+    }
+
+    fn transaction_seq(&self) -> u64 {
+        self.open.as_ref().map_or(0, |open| open.transaction_seq)
+    }
+
+    fn damaged(&self, source: codec::CodecError) -> CompactError {
+        CompactError::Damaged {
+            behind: self.end.position.clone(),
+            source,
+        }
+    }
+
+    fn merge_error(&self, error: MergeError, definition: DefinitionId) -> CompactError {
+        let behind = self.end.position.clone();
+        let table = match self.layouts.get(&definition) {
+            Some(layout) => layout.definition.name.clone(),
+            None => return CompactError::UnknownDefinition { behind, definition },
+        };
+        match error {
+            MergeError::Cells => CompactError::Cells { behind, table },
+            MergeError::Conflict(conflict) => CompactError::Contradiction {
+                behind,
+                table,
+                transaction_seq: self.transaction_seq(),
+                conflict,
+            },
+        }
+    }
+}
+
+/// A text that ends within a line.
+const CUT_LINE: codec::CodecError = codec::CodecError::Field {
+    field: "end of line",
+};
+
+enum MergeError {
+    /// The line's cells do not fit the definition.
+    Cells,
+    Conflict(Conflict),
+}
+
+impl From<Conflict> for MergeError {
+    fn from(conflict: Conflict) -> Self {
+        Self::Conflict(conflict)
+    }
+}
+
+/// Merges one row line; the table in the module's documentation.
+fn merge(
+    round: &mut Round,
+    place: usize,
+    layout: &Layout,
+    (mark, cells): (RowMark, &[u8]),
+    scratch: &mut Vec<u8>,
+) -> Result<(), MergeError> {
+    let counts = round.table_mut(place).map(|table| &mut table.counts);
+    if let Some(counts) = counts {
+        match mark {
+            RowMark::Insert => counts.inserts += 1,
+            RowMark::Update | RowMark::UpdateKey | RowMark::UpdateFull => counts.updates += 1,
+            RowMark::Delete | RowMark::DeleteFull => counts.deletes += 1,
+        }
+    }
+    if layout.is_keyless() {
+        return merge_keyless(round, place, layout, mark, cells);
+    }
+    let key_of = |row, scratch| Layout::key_of(layout, row, scratch).ok_or(MergeError::Cells);
+    match mark {
+        RowMark::Insert => {
+            round.upsert(place, key_of(cells, scratch)?, cells, First::Insert)?;
+        }
+        RowMark::Update => {
+            round.upsert(place, key_of(cells, scratch)?, cells, First::Other)?;
+        }
+        RowMark::Delete => round.delete(place, cells)?,
+        RowMark::DeleteFull => round.delete(place, key_of(cells, scratch)?)?,
+        RowMark::UpdateKey => {
+            let (after, old_key) = layout.split_after(cells).ok_or(MergeError::Cells)?;
+            update(round, place, (key_of(after, scratch)?, old_key), after)?;
+        }
+        RowMark::UpdateFull => {
+            let (after, before) = layout.split_after(cells).ok_or(MergeError::Cells)?;
+            let mut old_scratch = Vec::new();
+            let old_key = key_of(before, &mut old_scratch)?;
+            update(round, place, (key_of(after, scratch)?, old_key), after)?;
+        }
+    }
+    Ok(())
+}
+
+fn update(
+    round: &mut Round,
+    place: usize,
+    (key, old_key): (&[u8], &[u8]),
+    after: &[u8],
+) -> Result<(), Conflict> {
+    if key == old_key {
+        return round.upsert(place, key, after, First::Other);
+    }
+    round.delete(place, old_key)?;
+    round.upsert(place, key, after, First::Insert)
+}
+
+fn merge_keyless(
+    round: &mut Round,
+    place: usize,
+    layout: &Layout,
+    mark: RowMark,
+    cells: &[u8],
+) -> Result<(), MergeError> {
+    match mark {
+        RowMark::Insert => round.add_row(place, cells)?,
+        RowMark::DeleteFull => round.remove_row(place, cells)?,
+        RowMark::UpdateFull => {
+            let (after, before) = layout.split_after(cells).ok_or(MergeError::Cells)?;
+            round.remove_row(place, before)?;
+            round.add_row(place, after)?;
+        }
+        RowMark::Update | RowMark::UpdateKey | RowMark::Delete => return Err(MergeError::Cells),
+    }
+    Ok(())
+}

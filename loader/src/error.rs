@@ -1,0 +1,136 @@
+//! Why the loader ends or pauses: the stages' errors, with the server they come from.
+
+use common::error::ErrorClass;
+use common::pg::PgError;
+use common::position::BinlogPosition;
+use common::table::TableName;
+
+use crate::apply::ApplyError;
+use crate::compact::CompactError;
+use crate::fetch::FetchError;
+use crate::target::SessionError;
+
+/// A server that the loader may have to wait for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Server {
+    /// `[local.pgsql]`.
+    Staging,
+    /// `[desc.pgsql]`.
+    Target,
+}
+
+impl std::fmt::Display for Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Staging => "staging",
+            Self::Target => "target",
+        })
+    }
+}
+
+/// Why the loader ends or pauses.
+#[derive(Debug, thiserror::Error)]
+pub enum LoaderError {
+    /// Staging cannot be read.
+    #[error("staging: {0}")]
+    Fetch(#[from] FetchError),
+    /// The staged stream is damaged, or a person must act on it.
+    #[error(transparent)]
+    Compact(#[from] CompactError),
+    /// The target's session cannot be had.
+    #[error("target: {0}")]
+    Session(#[from] SessionError),
+    /// The target cannot be written.
+    #[error("target: {0}")]
+    Apply(#[from] ApplyError),
+    /// The target cannot be read.
+    #[error("target: {0}")]
+    Target(#[source] PgError),
+    /// Another start is configured than the one that the checkpoint records.
+    #[error(
+        "the configured start {configured} differs from {recorded}, from which the target was loaded; set binlogfile \
+         back, or start afresh with `binlog_loader reset` and a new staging database"
+    )]
+    OtherStart {
+        /// As configured.
+        configured: String,
+        /// As recorded on the target.
+        recorded: String,
+    },
+    /// Staging has been read from before, and the target has no checkpoint.
+    #[error(
+        "staging begins at {retained}, and the target has no checkpoint of task {task}: earlier changes are no longer \
+         staged; stop the miner, drop the staging database and create it again"
+    )]
+    StagingWithoutCheckpoint {
+        /// The task.
+        task: String,
+        /// Oldest position that staging holds.
+        retained: BinlogPosition,
+    },
+    /// Somebody emptied the target.
+    #[error(
+        "all replicated target tables are empty, though the stream was applied up to {applied}; to load afresh run \
+         `binlog_loader reset`, then drop the staging database; otherwise restore the tables"
+    )]
+    TargetEmptied {
+        /// The checkpoint.
+        applied: BinlogPosition,
+    },
+    /// A table without a key cannot take changes twice.
+    #[error(
+        "target table {target} holds rows, and source table {table} has no key: changes that it already holds could \
+         not be told from new ones; empty it, give the source table a key, or set skip_no_pk_table"
+    )]
+    KeylessOverlap {
+        /// The source table.
+        table: TableName,
+        /// The target table.
+        target: String,
+    },
+    /// A thread panicked.
+    #[error("internal error: thread {thread} panicked; please report it with the log")]
+    Panicked {
+        /// The thread.
+        thread: &'static str,
+    },
+    /// A thread cannot be started.
+    #[error("start thread {thread}")]
+    Thread {
+        /// The thread.
+        thread: &'static str,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+impl LoaderError {
+    /// What to do about it.
+    pub fn class(&self) -> ErrorClass {
+        match self {
+            Self::Fetch(error) => error.class(),
+            Self::Compact(error) => error.class(),
+            Self::Session(error) => error.class(),
+            Self::Apply(error) => error.class(),
+            Self::Target(error) => error.class(),
+            Self::OtherStart { .. }
+            | Self::StagingWithoutCheckpoint { .. }
+            | Self::TargetEmptied { .. }
+            | Self::KeylessOverlap { .. } => ErrorClass::Operator,
+            Self::Panicked { .. } | Self::Thread { .. } => ErrorClass::Failed,
+        }
+    }
+
+    /// The server that is away, when that is the reason.
+    pub fn unreachable(&self) -> Option<Server> {
+        if self.class() != ErrorClass::Unreachable {
+            return None;
+        }
+        Some(if let Self::Fetch(_) = self {
+            Server::Staging
+        } else {
+            Server::Target
+        })
+    }
+}

@@ -1,0 +1,60 @@
+//! Why staging cannot be read.
+
+use common::error::ErrorClass;
+use common::pg::PgError;
+use common::position::{BinlogPosition, LogId};
+use common::staging::migrate::MigrateError;
+
+/// Why staging cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum FetchError {
+    /// A statement failed.
+    #[error(transparent)]
+    Pg(#[from] PgError),
+    /// Staging is another task's or another version's.
+    #[error(transparent)]
+    Migrate(#[from] MigrateError),
+    /// A row of the contract does not hold what it should.
+    #[error("staging is damaged: {what} cannot be read")]
+    Malformed {
+        /// Table and column.
+        what: &'static str,
+    },
+    /// Staging comes from another log than the one that the target's checkpoint is of.
+    #[error(
+        "staging is mined from log {staged}, the target's checkpoint is of log {applied}: this is another source \
+         server, or its logs were reset; connect the right server, or start afresh with `binlog_loader reset` and a \
+         new staging database"
+    )]
+    OtherLog {
+        /// Log that staging is mined from.
+        staged: LogId,
+        /// Log of the checkpoint.
+        applied: LogId,
+    },
+    /// Staging does not reach back to the checkpoint.
+    #[error(
+        "staging begins at {retained}, the target's checkpoint is at {applied}: what lies between is no longer \
+         staged (was the target restored?); stop the miner, drop the staging database, create it again, and start \
+         both: the miner then continues from the checkpoint"
+    )]
+    Hole {
+        /// Oldest position that staging holds.
+        retained: BinlogPosition,
+        /// Applied position.
+        applied: BinlogPosition,
+    },
+}
+
+impl FetchError {
+    /// What to do about it.
+    pub fn class(&self) -> ErrorClass {
+        match self {
+            Self::Pg(error) => error.class(),
+            Self::Migrate(error) => error.class(),
+            Self::Malformed { .. } | Self::OtherLog { .. } | Self::Hole { .. } => {
+                ErrorClass::Operator
+            }
+        }
+    }
+}

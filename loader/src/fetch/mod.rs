@@ -1,0 +1,524 @@
+//! Staged text in order, from the checkpoint on.
+//!
+//! The start of the loader's flow. Finds the applied position in staging, reads the chunks
+//! behind it, segment by segment, and wakes up at the miner's notifications. Everything that
+//! one query reads is of one snapshot, so a source transaction is never seen in part unless
+//! the query's limit cuts it; the rest follows with the next.
+//!
+//! It does not look into the lines (that is `compact`) and writes nothing.
+
+mod error;
+mod locate;
+
+use std::time::{Duration, Instant};
+
+use common::pg::{self, Conninfo, Operation as _};
+use common::position::{BinlogPosition, LogId};
+use common::staging::{self, CHUNKS_PER_SEGMENT, migrate, segment_of, segment_table};
+use common::table::{DefinitionId, TableDefinition, TableName};
+use postgres::fallible_iterator::FallibleIterator as _;
+use postgres::types::ToSql;
+use postgres::{Client, Row, Statement};
+
+pub use error::FetchError;
+pub use locate::Start;
+
+use crate::round::Progress;
+
+const FETCH_CHUNKS: &str = include_str!("../../../sql/query/fetch_chunks.sql");
+
+/// Chunks per query. The result is streamed, so this bounds a snapshot's age, not memory.
+const CHUNKS_PER_QUERY: i64 = 1024;
+
+/// Text that is handed on at a time, at least: a chunk is 8 KB, and each hand-over wakes a
+/// thread.
+const TEXT_BYTES: usize = 64 * 1024;
+
+/// What is handed on.
+#[derive(Debug)]
+pub enum Fetched {
+    /// A definition that lines behind it use.
+    Definition(DefinitionId, Box<TableDefinition>),
+    /// Whole lines.
+    Text(Text),
+    /// Everything up to here was handed on, or filtered out by the miner.
+    Mark(Progress),
+}
+
+/// A run of whole lines.
+#[derive(Debug)]
+pub struct Text {
+    /// Transaction that the first line belongs to.
+    pub transaction_seq: u64,
+    /// Number of the first event line.
+    pub event_seq: u64,
+    /// The lines.
+    pub lines: Vec<u8>,
+    /// Time that reading took.
+    pub took: Duration,
+}
+
+/// Whether the receiver wants more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flow {
+    /// Go on.
+    Continue,
+    /// The receiver is gone.
+    Stop,
+}
+
+/// What a pass over staging came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Pass {
+    /// There is more to read.
+    More,
+    /// Everything staged is read; the miner's position.
+    Drained,
+    /// The receiver is gone.
+    Stopped,
+}
+
+/// The staging incarnation and its task.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StagingTask {
+    /// Names the incarnation.
+    pub staging_id: String,
+    /// Start of mining as configured.
+    pub start_position: Option<String>,
+    /// Tables that are replicated.
+    pub tables: Vec<ReplicatedTable>,
+}
+
+/// A table that is replicated.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReplicatedTable {
+    /// The source table.
+    pub name: TableName,
+    /// Key columns; none for a keyless table.
+    pub key_columns: Vec<String>,
+    /// Rows that the loader has put on the target and not taken away, as far as counted;
+    /// `None` when a TRUNCATE makes the count meaningless or nothing is counted yet.
+    pub counted_rows: Option<i64>,
+}
+
+/// The miner's row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MinerRow {
+    /// Log that is mined.
+    pub log_id: LogId,
+    /// Staged position.
+    pub staged: Progress,
+    /// Last staged chunk.
+    pub chunk_seq: i64,
+    last_definition: i32,
+}
+
+/// Reads staging. See the module.
+pub struct Fetcher {
+    client: Client,
+    segment: Option<(i64, Statement)>,
+    miner_query: Statement,
+    last_chunk: i64,
+    last_definition: i32,
+    log_id: Option<LogId>,
+}
+
+impl Fetcher {
+    /// Connects, brings staging to this program's version, and listens.
+    ///
+    /// # Errors
+    /// When staging is away, another task's or another version's.
+    pub fn open(conninfo: &Conninfo, task: &str) -> Result<Self, FetchError> {
+        let mut client = pg::connect(conninfo, "binlog_loader fetch")?;
+        migrate::migrate(&mut client, task)?;
+        client
+            .batch_execute(&format!(
+                "set plan_cache_mode = force_generic_plan; \
+                 set enable_seqscan = off; \
+                 set max_parallel_workers_per_gather = 0; \
+                 listen {}",
+                staging::NOTIFY_CHANNEL
+            ))
+            .operation("prepare staging session")?;
+        // Without chunks: the part behind "union all" needs a segment.
+        let miner_only = FETCH_CHUNKS
+            .split_once(" union all")
+            .map_or(FETCH_CHUNKS, |(first, _)| first);
+        let miner_query = client
+            .prepare(miner_only)
+            .operation("prepare the miner's position")?;
+        Ok(Self {
+            client,
+            segment: None,
+            miner_query,
+            last_chunk: 0,
+            last_definition: 0,
+            log_id: None,
+        })
+    }
+
+    /// Which staging this is, and what it replicates.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn task(&mut self) -> Result<StagingTask, FetchError> {
+        let row = self
+            .client
+            .query_one(
+                "select staging_id::text, start_position from mysql2gp.task",
+                &[],
+            )
+            .operation("read the task")?;
+        let tables = self
+            .client
+            .query(
+                "select r.database_name, r.table_name, r.key_columns, \
+                        case when p.truncates = 0 then p.inserts - p.deletes end as counted_rows \
+                   from mysql2gp.replicated_table r \
+                   left join mysql2gp.table_progress p using (database_name, table_name) \
+                  order by r.database_name, r.table_name",
+                &[],
+            )
+            .operation("read the replicated tables")?;
+        Ok(StagingTask {
+            staging_id: row.get(0),
+            start_position: row.get(1),
+            tables: tables
+                .iter()
+                .map(|row| ReplicatedTable {
+                    name: TableName::new(row.get::<_, &str>(0), row.get::<_, &str>(1)),
+                    key_columns: row.get(2),
+                    counted_rows: row.get(3),
+                })
+                .collect(),
+        })
+    }
+
+    /// The miner's row; `None` while it has no position.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn miner(&mut self) -> Result<Option<MinerRow>, FetchError> {
+        let row = self
+            .client
+            .query_one(&self.miner_query, &[])
+            .operation("read the miner's position")?;
+        miner_row(&row)
+    }
+
+    /// End of the source's log when mining first began.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn first_end(&mut self) -> Result<Option<BinlogPosition>, FetchError> {
+        let row = self
+            .client
+            .query_one(
+                "select first_end_file || ':' || first_end_pos from mysql2gp.miner",
+                &[],
+            )
+            .operation("read the first end of the log")?;
+        let text: Option<&str> = row.get(0);
+        text.map(str::parse)
+            .transpose()
+            .map_err(|_| FetchError::Malformed {
+                what: "mysql2gp.miner.first_end_file",
+            })
+    }
+
+    /// The oldest position that staging holds, if it holds anything.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn retained_from(&mut self) -> Result<Option<BinlogPosition>, FetchError> {
+        locate::retained_from(&mut self.client)
+    }
+
+    /// Whether nothing has been dropped from this staging yet.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn begins_with_first_segment(&mut self) -> Result<bool, FetchError> {
+        let row = self
+            .client
+            .query_one(
+                "select coalesce(min(segment_no) = 1, true) from mysql2gp.segment",
+                &[],
+            )
+            .operation("read segments")?;
+        Ok(row.get(0))
+    }
+
+    /// Goes to the applied position; the miner's must not be behind it.
+    ///
+    /// # Errors
+    /// When staging begins behind it, or is of another log.
+    pub fn seek(
+        &mut self,
+        miner: &MinerRow,
+        log_id: &LogId,
+        applied: &BinlogPosition,
+    ) -> Result<Start, FetchError> {
+        check_log(&miner.log_id, log_id)?;
+        let start = locate::locate(&mut self.client, miner, applied)?;
+        self.last_chunk = start.behind_chunk;
+        self.last_definition = 0;
+        self.segment = None;
+        self.log_id = Some(log_id.clone());
+        Ok(start)
+    }
+
+    /// One query: hands on what is staged behind what was read.
+    ///
+    /// # Errors
+    /// When staging is away or damaged.
+    pub fn pass(&mut self, mut take: impl FnMut(Fetched) -> Flow) -> Result<Pass, FetchError> {
+        let miner = match self.read_chunks(&mut take)? {
+            ReadChunks::Stopped => return Ok(Pass::Stopped),
+            ReadChunks::More => return Ok(Pass::More),
+            ReadChunks::Definitions(last) => {
+                return self.read_definitions(last, &mut take);
+            }
+            ReadChunks::Exhausted(miner) => miner,
+        };
+        let Some(miner) = miner else {
+            return Ok(Pass::Drained);
+        };
+        if miner.chunk_seq > self.last_chunk {
+            self.next_segment()?;
+            return Ok(Pass::More);
+        }
+        match take(Fetched::Mark(miner.staged)) {
+            Flow::Continue => Ok(Pass::Drained),
+            Flow::Stop => Ok(Pass::Stopped),
+        }
+    }
+
+    /// Last chunk read.
+    pub fn last_chunk(&self) -> i64 {
+        self.last_chunk
+    }
+
+    /// Waits for the miner's notification, at most `time`.
+    ///
+    /// # Errors
+    /// When staging is away.
+    pub fn wait(&mut self, time: Duration) -> Result<Woken, FetchError> {
+        let mut notifications = self.client.notifications();
+        let first = notifications
+            .timeout_iter(time)
+            .next()
+            .operation("wait for the miner")?;
+        if first.is_none() {
+            return Ok(Woken::Timeout);
+        }
+        // Those that came meanwhile are answered by the same pass.
+        while notifications
+            .iter()
+            .next()
+            .operation("wait for the miner")?
+            .is_some()
+        {}
+        Ok(Woken::Notified)
+    }
+
+    fn read_chunks(
+        &mut self,
+        take: &mut impl FnMut(Fetched) -> Flow,
+    ) -> Result<ReadChunks, FetchError> {
+        let Some((_, statement)) = &self.segment else {
+            let miner = self.miner()?;
+            return Ok(match &miner {
+                Some(row) if row.last_definition > self.last_definition => {
+                    ReadChunks::Definitions(row.last_definition)
+                }
+                _ => ReadChunks::Exhausted(miner),
+            });
+        };
+        let parameters: [&dyn ToSql; 2] = [&self.last_chunk, &CHUNKS_PER_QUERY];
+        let mut started = Instant::now();
+        let mut rows = self
+            .client
+            .query_raw(statement, parameters)
+            .operation("read chunks")?;
+        let first = rows.next().operation("read chunks")?;
+        let miner = first.as_ref().map(miner_row).transpose()?.flatten();
+        if let (Some(miner), Some(log_id)) = (&miner, &self.log_id) {
+            check_log(&miner.log_id, log_id)?;
+        }
+        if let Some(row) = &miner
+            && row.last_definition > self.last_definition
+        {
+            return Ok(ReadChunks::Definitions(row.last_definition));
+        }
+        let mut text: Option<Text> = None;
+        let mut count = 0;
+        while let Some(row) = rows.next().operation("read chunks")? {
+            count += 1;
+            self.last_chunk = row.get(0);
+            let lines: &str = row.get(3);
+            let piece = text.get_or_insert_with(|| Text {
+                transaction_seq: unsigned(&row, 1),
+                event_seq: unsigned(&row, 2),
+                lines: Vec::with_capacity(lines.len().max(TEXT_BYTES + TEXT_BYTES / 4)),
+                took: Duration::ZERO,
+            });
+            piece.lines.extend_from_slice(lines.as_bytes());
+            if piece.lines.len() >= TEXT_BYTES
+                && let Some(piece) = text.take()
+            {
+                if hand_on(piece, started, take) == Flow::Stop {
+                    return Ok(ReadChunks::Stopped);
+                }
+                started = Instant::now();
+            }
+        }
+        if let Some(piece) = text
+            && hand_on(piece, started, take) == Flow::Stop
+        {
+            return Ok(ReadChunks::Stopped);
+        }
+        Ok(if count == CHUNKS_PER_QUERY {
+            ReadChunks::More
+        } else {
+            ReadChunks::Exhausted(miner)
+        })
+    }
+
+    fn read_definitions(
+        &mut self,
+        last: i32,
+        take: &mut impl FnMut(Fetched) -> Flow,
+    ) -> Result<Pass, FetchError> {
+        for (id, definition) in definitions(&mut self.client, self.last_definition)? {
+            if take(Fetched::Definition(id, Box::new(definition))) == Flow::Stop {
+                return Ok(Pass::Stopped);
+            }
+        }
+        self.last_definition = last;
+        Ok(Pass::More)
+    }
+
+    /// Goes on to the next segment that there is.
+    fn next_segment(&mut self) -> Result<(), FetchError> {
+        // The chunk after the last one read may lie in a segment that is not opened yet.
+        let current = match &self.segment {
+            Some((number, _)) => number + 1,
+            None => segment_of(self.last_chunk + 1),
+        };
+        let row = self
+            .client
+            .query_one(
+                "select min(segment_no) from mysql2gp.segment where segment_no >= $1",
+                &[&current],
+            )
+            .operation("look for the next segment")?;
+        let Some(number) = row.get::<_, Option<i64>>(0) else {
+            return Err(FetchError::Malformed {
+                what: "mysql2gp.segment",
+            });
+        };
+        self.last_chunk = self.last_chunk.max(number * CHUNKS_PER_SEGMENT - 1);
+        let statement = self
+            .client
+            .prepare(&FETCH_CHUNKS.replace("{segment}", &segment_table(number)))
+            .operation("prepare a segment")?;
+        self.segment = Some((number, statement));
+        Ok(())
+    }
+}
+
+/// Why a wait ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Woken {
+    /// The miner has staged something.
+    Notified,
+    /// The time is over.
+    Timeout,
+}
+
+enum ReadChunks {
+    More,
+    /// The segment has no more; the miner's row of the same snapshot.
+    Exhausted(Option<MinerRow>),
+    /// There are definitions that are not known yet, up to this one.
+    Definitions(i32),
+    Stopped,
+}
+
+/// All definitions behind a number, in order.
+///
+/// # Errors
+/// When they cannot be read.
+pub fn definitions(
+    client: &mut Client,
+    behind: i32,
+) -> Result<Vec<(DefinitionId, TableDefinition)>, FetchError> {
+    let rows = client
+        .query(
+            "select definition_id, definition::text from mysql2gp.definition \
+              where definition_id > $1 order by definition_id",
+            &[&behind],
+        )
+        .operation("read table definitions")?;
+    let malformed = || FetchError::Malformed {
+        what: "mysql2gp.definition.definition",
+    };
+    rows.iter()
+        .map(|row| {
+            let id = u32::try_from(row.get::<_, i32>(0)).map_err(|_| malformed())?;
+            let definition = serde_json::from_str(row.get(1)).map_err(|_| malformed())?;
+            Ok((DefinitionId(id), definition))
+        })
+        .collect()
+}
+
+fn hand_on(mut text: Text, started: Instant, take: &mut impl FnMut(Fetched) -> Flow) -> Flow {
+    text.took = started.elapsed();
+    take(Fetched::Text(text))
+}
+
+fn check_log(staged: &LogId, applied: &LogId) -> Result<(), FetchError> {
+    if staged == applied {
+        return Ok(());
+    }
+    Err(FetchError::OtherLog {
+        staged: staged.clone(),
+        applied: applied.clone(),
+    })
+}
+
+fn miner_row(row: &Row) -> Result<Option<MinerRow>, FetchError> {
+    let malformed = |what| FetchError::Malformed { what };
+    let (Some(log_id), Some(file)) = (
+        row.get::<_, Option<String>>("log_id"),
+        row.get::<_, Option<&str>>("staged_file"),
+    ) else {
+        return Ok(None);
+    };
+    let file = file
+        .parse()
+        .map_err(|_| malformed("mysql2gp.miner.staged_file"))?;
+    let offset: i64 = row.get("staged_pos");
+    let offset = u64::try_from(offset).map_err(|_| malformed("mysql2gp.miner.staged_pos"))?;
+    let transaction_seq = u64::try_from(row.get::<_, i64>("transaction_seq"))
+        .map_err(|_| malformed("mysql2gp.miner.transaction_seq"))?;
+    let event_seq = u64::try_from(row.get::<_, i64>("event_seq"))
+        .map_err(|_| malformed("mysql2gp.miner.event_seq"))?;
+    Ok(Some(MinerRow {
+        log_id: LogId(log_id),
+        staged: Progress {
+            position: BinlogPosition::new(file, offset),
+            gtid_set: row.get("staged_gtid_set"),
+            transaction_seq,
+            event_seq,
+            committed_at_us: row.get("staged_commit_us"),
+        },
+        chunk_seq: row.get("staged_chunk_seq"),
+        last_definition: row.get("last_definition"),
+    }))
+}
+
+fn unsigned(row: &Row, column: usize) -> u64 {
+    u64::try_from(row.get::<_, i64>(column)).unwrap_or_default()
+}

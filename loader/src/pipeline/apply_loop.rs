@@ -1,0 +1,88 @@
+//! The apply thread's loop: rounds in, reports out.
+
+use std::time::{Instant, SystemTime};
+
+use common::settings::LoaderSettings;
+use crossbeam_channel::{Receiver, Sender};
+
+use super::compact_loop::{Took, Work};
+use crate::apply::{Applier, Outcome};
+use crate::error::LoaderError;
+use crate::report::ProgressLog;
+use crate::retire::{AppliedBatch, Report, Reporter};
+use crate::round::{Overlap, Progress, Round};
+
+/// Applies until no work comes any more.
+pub(super) fn run(
+    applier: &mut Applier,
+    rounds: &Receiver<Work>,
+    spares: &Sender<Round>,
+    reporter: &Reporter,
+    loader: &LoaderSettings,
+) -> Result<(), LoaderError> {
+    let mut progress_log = ProgressLog::new();
+    let mut open = OpenBatch::default();
+    for work in rounds {
+        match work {
+            Work::Round(mut round, took) => {
+                let started = Instant::now();
+                let outcome = applier.apply(&round)?;
+                open.add(&round, took, started);
+                if outcome == Outcome::Committed
+                    && let Some(progress) = round.end.take()
+                {
+                    let batch = std::mem::take(&mut open).finish(applier, progress);
+                    progress_log.batch(&batch);
+                    reporter.report(Report::Batch(Box::new(batch)));
+                }
+                round.clear(loader.batch_bytes.saturating_mul(2));
+                // The compactor may be gone already.
+                let _ = spares.send(*round);
+            }
+            Work::Advance(progress) => {
+                applier.advance(&progress)?;
+                reporter.report(Report::Position(progress, SystemTime::now()));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What the rounds of a batch add up to.
+#[derive(Default)]
+struct OpenBatch {
+    first_transaction_seq: Option<u64>,
+    transactions: u64,
+    row_events: u64,
+    overlapping: bool,
+    took: Took,
+    apply: std::time::Duration,
+}
+
+impl OpenBatch {
+    fn add(&mut self, round: &Round, took: Took, started: Instant) {
+        self.first_transaction_seq
+            .get_or_insert(round.first_transaction_seq);
+        self.transactions += round.transactions;
+        self.row_events += round.row_events;
+        self.overlapping = round.overlap == Overlap::Overlapping;
+        self.took.fetch += took.fetch;
+        self.took.compact += took.compact;
+        self.apply += started.elapsed();
+    }
+
+    fn finish(self, applier: &Applier, progress: Progress) -> AppliedBatch {
+        AppliedBatch {
+            applied_at: SystemTime::now(),
+            first_transaction_seq: self.first_transaction_seq.unwrap_or_default(),
+            transactions: self.transactions,
+            row_events: self.row_events,
+            overlapping: self.overlapping,
+            tables: applier.applied().to_vec(),
+            fetch: self.took.fetch,
+            compact: self.took.compact,
+            apply: self.apply,
+            progress,
+        }
+    }
+}

@@ -1,0 +1,283 @@
+//! The compact thread: decides when a round goes to the target.
+//!
+//! With nothing more staged a round goes as soon as `load_batch` events or `load_batch_gap`
+//! allow it and the target is free. Under a backlog it goes when it is full, or when it has
+//! been filling for a while, so that hot keys merge away and progress still shows.
+
+use std::time::{Duration, Instant};
+
+use common::settings::LoaderSettings;
+use common::shutdown::Shutdown;
+use crossbeam_channel::{Receiver, Sender, TrySendError, never, select};
+
+use super::Ended;
+use super::fetch_loop::Handed;
+use crate::compact::{Compactor, Pause};
+use crate::error::LoaderError;
+use crate::fetch::{Fetched, Text};
+use crate::round::{Progress, Round};
+
+/// What goes to the applier.
+pub(super) enum Work {
+    /// A round, with the time that reading and merging it took.
+    Round(Box<Round>, Took),
+    /// Nothing to apply, but the position moves on.
+    Advance(Progress),
+}
+
+/// Times of a round.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Took {
+    pub(super) fetch: Duration,
+    pub(super) compact: Duration,
+}
+
+/// Longest time that a round is filled under a backlog.
+const BACKLOG_TIME: Duration = Duration::from_millis(500);
+
+/// Least time between two moves of the checkpoint without rows.
+const ADVANCE_INTERVAL: Duration = Duration::from_secs(1);
+
+pub(super) struct CompactLoop {
+    compactor: Compactor,
+    load_batch: u64,
+    load_batch_gap: Duration,
+    texts: Receiver<Handed>,
+    spares: Receiver<Round>,
+    rounds: Sender<Work>,
+    spare: Option<Round>,
+    /// Text that is read up to an offset.
+    pending: Option<(Handed, usize)>,
+    pause: Pause,
+    /// Whether everything staged is read.
+    drained: bool,
+    opened_at: Option<Instant>,
+    took: Took,
+    last_advance: Instant,
+}
+
+/// What to do with the round now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Due {
+    Now,
+    At(Instant),
+    Later,
+}
+
+impl CompactLoop {
+    pub(super) fn new(
+        compactor: Compactor,
+        loader: &LoaderSettings,
+        texts: Receiver<Handed>,
+        spares: Receiver<Round>,
+        rounds: Sender<Work>,
+    ) -> Self {
+        Self {
+            compactor,
+            load_batch: loader.load_batch,
+            load_batch_gap: loader.load_batch_gap,
+            texts,
+            spares,
+            rounds,
+            spare: None,
+            pending: None,
+            pause: Pause::NeedText,
+            drained: false,
+            opened_at: None,
+            took: Took::default(),
+            last_advance: Instant::now(),
+        }
+    }
+
+    /// Works until there is no more text, or the applier is gone, or a stop is asked for.
+    pub(super) fn run(mut self, shutdown: &Shutdown) -> Result<Ended, LoaderError> {
+        loop {
+            if shutdown.requested() {
+                return Ok(Ended::Stopped);
+            }
+            let due = self.due();
+            if due == Due::Now
+                && let Some(spare) = self.spare.take()
+            {
+                let stop = self.pause == Pause::Stop;
+                if self.hand_over(spare).is_err() || stop {
+                    return Ok(Ended::Done);
+                }
+                continue;
+            }
+            if self.may_read(due) && self.read_pending()? {
+                continue;
+            }
+            match self.receive(due, shutdown)? {
+                Received::Something => {}
+                Received::NoMoreText => return self.finish(shutdown),
+                Received::Stop => return Ok(Ended::Stopped),
+            }
+        }
+    }
+
+    /// Whether the round as it stands may, must or must not be applied.
+    fn due(&self) -> Due {
+        match self.pause {
+            Pause::Split | Pause::MustEnd | Pause::Stop => return Due::Now,
+            Pause::NeedText | Pause::MayEnd => {}
+        }
+        let round = self.compactor.round();
+        let (Some(opened_at), Some(_)) = (self.opened_at, &round.end) else {
+            return Due::Later;
+        };
+        let at = if !self.drained {
+            opened_at + BACKLOG_TIME
+        } else if round.row_events >= self.load_batch {
+            return Due::Now;
+        } else {
+            opened_at + self.load_batch_gap
+        };
+        if at <= Instant::now() {
+            Due::Now
+        } else {
+            Due::At(at)
+        }
+    }
+
+    /// A round that must end is not filled further.
+    fn may_read(&self, due: Due) -> bool {
+        due != Due::Now || matches!(self.pause, Pause::NeedText | Pause::MayEnd)
+    }
+
+    /// Reads on in the text at hand; whether there was some.
+    fn read_pending(&mut self) -> Result<bool, LoaderError> {
+        let Some((handed, offset)) = &mut self.pending else {
+            return Ok(false);
+        };
+        let Fetched::Text(text) = &handed.fetched else {
+            self.pending = None;
+            return Ok(false);
+        };
+        let started = Instant::now();
+        let lines = text.lines.get(*offset..).unwrap_or_default();
+        let (rest, pause) = self.compactor.read(lines)?;
+        *offset = text.lines.len() - rest.len();
+        let done = rest.is_empty();
+        self.pause = pause;
+        self.took.compact += started.elapsed();
+        let round = self.compactor.round();
+        if self.opened_at.is_none() && (round.row_events > 0 || round.transactions > 0) {
+            self.opened_at = Some(started);
+        }
+        if done {
+            self.pending = None;
+        }
+        Ok(true)
+    }
+
+    fn receive(&mut self, due: Due, shutdown: &Shutdown) -> Result<Received, LoaderError> {
+        let nothing = never();
+        // One text at a time; none while the round must go first.
+        let texts = if self.pending.is_none() && self.may_read(due) {
+            &self.texts
+        } else {
+            &nothing
+        };
+        let deadline = match due {
+            Due::At(at) if self.spare.is_some() => crossbeam_channel::at(at),
+            Due::Now | Due::At(_) | Due::Later => never(),
+        };
+        select! {
+            recv(texts) -> handed => match handed {
+                Ok(handed) => self.take(handed),
+                Err(_) => Ok(Received::NoMoreText),
+            },
+            recv(self.spares) -> spare => match spare {
+                Ok(spare) => {
+                    self.spare = Some(spare);
+                    Ok(Received::Something)
+                }
+                Err(_) => Ok(Received::Stop),
+            },
+            recv(deadline) -> _ => Ok(Received::Something),
+            recv(shutdown.channel()) -> _ => Ok(Received::Stop),
+        }
+    }
+
+    fn take(&mut self, handed: Handed) -> Result<Received, LoaderError> {
+        match handed.fetched {
+            Fetched::Definition(id, definition) => self.compactor.define(id, *definition),
+            Fetched::Text(Text {
+                transaction_seq,
+                event_seq,
+                took,
+                ..
+            }) => {
+                self.compactor.begin_text(transaction_seq, event_seq)?;
+                self.took.fetch += took;
+                self.drained = false;
+                self.pending = Some((handed, 0));
+            }
+            Fetched::Mark(progress) => {
+                self.mark(progress);
+                if self.compactor.reached_stop() {
+                    return Ok(Received::NoMoreText);
+                }
+            }
+        }
+        Ok(Received::Something)
+    }
+
+    /// Everything staged is read; the miner has come to `progress`.
+    fn mark(&mut self, progress: Progress) {
+        self.drained = true;
+        self.compactor.advance(progress);
+        if self.compactor.round().transactions == 0
+            && self.last_advance.elapsed() >= ADVANCE_INTERVAL
+        {
+            self.last_advance = Instant::now();
+            // A busy target moves on by itself.
+            let _: Result<(), TrySendError<Work>> = self
+                .rounds
+                .try_send(Work::Advance(self.compactor.end().clone()));
+        }
+    }
+
+    fn hand_over(&mut self, spare: Round) -> Result<(), Gone> {
+        let started = Instant::now();
+        let round = self.compactor.take_round(spare);
+        self.took.compact += started.elapsed();
+        let took = std::mem::take(&mut self.took);
+        self.opened_at = None;
+        self.pause = Pause::NeedText;
+        self.rounds
+            .send(Work::Round(Box::new(round), took))
+            .map_err(|_| Gone)
+    }
+
+    /// Hands over what is left, and the last position.
+    fn finish(mut self, shutdown: &Shutdown) -> Result<Ended, LoaderError> {
+        if self.compactor.round().transactions > 0 && self.compactor.round().end.is_some() {
+            let spare = match self.spare.take() {
+                Some(spare) => spare,
+                None => select! {
+                    recv(self.spares) -> spare => match spare {
+                        Ok(spare) => spare,
+                        Err(_) => return Ok(Ended::Done),
+                    },
+                    recv(shutdown.channel()) -> _ => return Ok(Ended::Stopped),
+                },
+            };
+            let _ = self.hand_over(spare);
+        } else if self.drained {
+            let end = self.compactor.end().clone();
+            let _ = self.rounds.send(Work::Advance(end));
+        }
+        Ok(Ended::Done)
+    }
+}
+
+/// The applier is gone.
+struct Gone;
+
+enum Received {
+    Something,
+    NoMoreText,
+    Stop,
+}

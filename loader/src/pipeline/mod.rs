@@ -1,0 +1,438 @@
+//! The threads and what connects them.
+//!
+//! ```text
+//! fetch ──texts──▶ compact ──rounds──▶ apply ──reports──▶ retire
+//!                     ▲────spare rounds────┘
+//! ```
+//!
+//! All channels are bounded. Two rounds exist: one is applied while the other is filled, so
+//! reading and merging run one batch ahead. `apply` runs on the thread that called [`run`].
+//!
+//! Whatever breaks, the flow is taken down and, where a server was merely away, built up again
+//! from the target's checkpoint: there is one way to start, and it is always the same. The
+//! retire thread outlives such outages, since it also reports them.
+
+mod apply_loop;
+mod compact_loop;
+mod fetch_loop;
+
+use std::sync::Arc;
+use std::thread::{Builder, Scope, ScopedJoinHandle};
+use std::time::{Duration, Instant, SystemTime};
+
+use common::checkpoint::Checkpoint;
+use common::error::chain;
+use common::position::BinlogPosition;
+use common::retry::Backoff;
+use common::settings::Settings;
+use common::shutdown::{Shutdown, Waited};
+use crossbeam_channel::bounded;
+
+use crate::apply::Applier;
+use crate::compact::{Compactor, Limits};
+use crate::error::{LoaderError, Server};
+use crate::fetch::{Fetcher, MinerRow, StagingTask};
+use crate::retire::{LoaderState, Report, Reporter, Retirer};
+use crate::round::{Progress, Round};
+use crate::route::{Router, ValuePolicy};
+use crate::start::{self, Surroundings};
+use crate::target::{SessionError, TargetSession};
+
+/// How far to go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Until {
+    /// Until stopped.
+    Stopped,
+    /// Everything that is staged at start.
+    Staged,
+    /// The transaction that reaches this position.
+    Position(BinlogPosition),
+}
+
+/// Texts between fetch and compact: 64 KB each, or one large line.
+const QUEUE_TEXTS: usize = 8;
+
+/// How often staging is read without having been notified.
+const REREAD_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Runs the loader.
+///
+/// # Errors
+/// When it cannot go on; its class is the exit code.
+pub fn run(settings: &Settings, until: &Until, shutdown: &Shutdown) -> Result<(), LoaderError> {
+    let (retirer, reporter) = Retirer::new(settings.staging.clone(), settings.loader.keep_applied);
+    let retire = spawn("retire", || retirer.run())?;
+    reporter.state(LoaderState::Starting);
+    let mut runner = Runner {
+        settings,
+        until,
+        shutdown,
+        reporter: reporter.clone(),
+        session: None,
+        epoch: None,
+        goal: None,
+    };
+    let result = runner.run();
+    // Frees the task's lock before the last words.
+    drop(runner);
+    match &result {
+        Ok(()) => reporter.state(LoaderState::Stopped),
+        Err(error) => reporter.report(Report::State(LoaderState::Failed, Some(chain(error)))),
+    }
+    drop(reporter);
+    let retired = retire.join();
+    result?;
+    retired.map_err(|_| LoaderError::Panicked { thread: "retire" })
+}
+
+fn spawn(
+    thread: &'static str,
+    work: impl FnOnce() + Send + 'static,
+) -> Result<std::thread::JoinHandle<()>, LoaderError> {
+    Builder::new()
+        .name(thread.into())
+        .spawn(work)
+        .map_err(|source| LoaderError::Thread { thread, source })
+}
+
+fn spawn_scoped<'scope, T: Send + 'scope>(
+    scope: &'scope Scope<'scope, '_>,
+    thread: &'static str,
+    work: impl FnOnce() -> T + Send + 'scope,
+) -> Result<ScopedJoinHandle<'scope, T>, LoaderError> {
+    Builder::new()
+        .name(thread.into())
+        .spawn_scoped(scope, work)
+        .map_err(|source| LoaderError::Thread { thread, source })
+}
+
+struct Runner<'a> {
+    settings: &'a Settings,
+    until: &'a Until,
+    shutdown: &'a Shutdown,
+    reporter: Reporter,
+    /// Kept through an outage of staging: it holds the task's lock.
+    session: Option<TargetSession>,
+    epoch: Option<i64>,
+    /// Staged position to reach, with `--once`.
+    goal: Option<BinlogPosition>,
+}
+
+/// Why a flow ended without an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ended {
+    /// As far as was asked for.
+    Done,
+    /// Asked to stop.
+    Stopped,
+}
+
+impl Runner<'_> {
+    fn run(&mut self) -> Result<(), LoaderError> {
+        let mut backoff = Backoff::new();
+        let mut outage: Option<Outage> = None;
+        loop {
+            match self.flow(&mut outage, &mut backoff) {
+                Ok(Ended::Done | Ended::Stopped) => return Ok(()),
+                Err(LoaderError::Session(SessionError::Stopped)) => return Ok(()),
+                Err(error) => self.survive(error, &mut outage)?,
+            }
+            if backoff.wait(self.shutdown) == Waited::Stop {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Lets an outage pass; other errors end the loader.
+    fn survive(&self, error: LoaderError, outage: &mut Option<Outage>) -> Result<(), LoaderError> {
+        let Some(server) = error.unreachable() else {
+            return Err(error);
+        };
+        let since = match outage {
+            Some(outage) if outage.server == server => outage.since,
+            _ => {
+                log::warn!("{}: waiting for the server", chain(&error));
+                let state = match server {
+                    Server::Staging => LoaderState::WaitingStaging,
+                    Server::Target => LoaderState::WaitingTarget,
+                };
+                self.reporter
+                    .report(Report::State(state, Some(chain(&error))));
+                Instant::now()
+            }
+        };
+        *outage = Some(Outage { server, since });
+        if *self.until == Until::Staged && since.elapsed() >= self.settings.source.connect_timeout {
+            return Err(error);
+        }
+        Ok(())
+    }
+
+    /// From connecting to the end or an error.
+    fn flow(
+        &mut self,
+        outage: &mut Option<Outage>,
+        backoff: &mut Backoff,
+    ) -> Result<Ended, LoaderError> {
+        let settings = self.settings;
+        let mut fetcher = Fetcher::open(&settings.staging, &settings.task.name)?;
+        let mut session = self.open_session()?;
+        if let Some(outage) = outage.take() {
+            log::info!(
+                "{} is back outage_s={}",
+                outage.server,
+                outage.since.elapsed().as_secs()
+            );
+        }
+        backoff.reset();
+        let begin = self.find_begin(&mut fetcher, &mut session);
+        self.epoch = session.epoch().or(self.epoch);
+        match begin {
+            Ok(Some(begin)) => self.connected_flow(fetcher, session, begin),
+            Ok(None) => Ok(Ended::Done),
+            Err(error) => {
+                self.keep(session, &error);
+                Err(error)
+            }
+        }
+    }
+
+    /// Keeps the session, and with it the lock, when the target is not the cause.
+    fn keep(&mut self, session: TargetSession, error: &LoaderError) {
+        if error.unreachable() == Some(Server::Staging) {
+            self.session = Some(session);
+        }
+    }
+
+    fn open_session(&mut self) -> Result<TargetSession, LoaderError> {
+        if let Some(session) = self.session.take() {
+            return Ok(session);
+        }
+        let mut session = TargetSession::open(
+            &self.settings.target.conninfo,
+            &self.settings.task.name,
+            self.settings.task.lock_timeout,
+            self.shutdown,
+        )?;
+        session.create_tables()?;
+        if let Some(epoch) = self.epoch {
+            session.resume_epoch(epoch)?;
+        }
+        Ok(session)
+    }
+
+    /// Finds where to begin; `None` when there is nothing to do.
+    fn find_begin(
+        &mut self,
+        fetcher: &mut Fetcher,
+        session: &mut TargetSession,
+    ) -> Result<Option<Begin>, LoaderError> {
+        let router = Router::new(
+            &self.settings.rules,
+            &self.settings.target,
+            ValuePolicy {
+                zero_date: self.settings.loader.zero_date.clone(),
+                empty_string: self.settings.target.empty_string,
+                time_zone_minutes: self.settings.source.time_zone_minutes,
+            },
+        );
+        let Some(miner) = self.wait_for_miner(fetcher, None)? else {
+            return Ok(None);
+        };
+        let task = fetcher.task()?;
+        let checkpoint = match session.epoch() {
+            Some(_) => session.checkpoint()?.ok_or_else(|| SessionError::Fenced {
+                task: self.settings.task.name.clone(),
+                epoch: session.epoch().unwrap_or_default(),
+            })?,
+            None => {
+                let surroundings = Surroundings {
+                    settings: self.settings,
+                    task: &task,
+                    miner: &miner,
+                    router: &router,
+                };
+                start::begin(&surroundings, session, fetcher)?
+            }
+        };
+        let Some(miner) = self.wait_for_miner(fetcher, Some(&checkpoint.applied))? else {
+            return Ok(None);
+        };
+        if *self.until == Until::Staged && self.goal.is_none() {
+            self.goal = Some(miner.staged.position.clone());
+        }
+        let place = fetcher.seek(&miner, &checkpoint.log_id, &checkpoint.applied)?;
+        let start = Progress {
+            position: checkpoint.applied.clone(),
+            gtid_set: checkpoint.applied_gtid_set.clone(),
+            transaction_seq: place.transaction_seq,
+            event_seq: place.event_seq,
+            committed_at_us: None,
+        };
+        Ok(Some(Begin {
+            task,
+            router,
+            checkpoint,
+            start,
+        }))
+    }
+
+    /// The miner's row, once it has a position at or behind `reached`. `None` when asked to
+    /// stop, or with `--once`, which does not wait for the miner.
+    fn wait_for_miner(
+        &self,
+        fetcher: &mut Fetcher,
+        reached: Option<&BinlogPosition>,
+    ) -> Result<Option<MinerRow>, LoaderError> {
+        let mut told = false;
+        loop {
+            let miner = fetcher.miner()?;
+            let staged = miner.as_ref().map(|miner| &miner.staged.position);
+            let there = match (staged, reached) {
+                (None, _) => false,
+                (Some(_), None) => true,
+                (Some(staged), Some(reached)) => staged >= reached,
+            };
+            if there {
+                return Ok(miner);
+            }
+            if *self.until == Until::Staged || self.shutdown.requested() {
+                log::info!(
+                    "nothing to apply: staging is {}",
+                    describe_staged(staged, reached)
+                );
+                return Ok(None);
+            }
+            if !told {
+                log::info!(
+                    "waiting for the miner: staging is {}",
+                    describe_staged(staged, reached)
+                );
+                self.reporter.state(LoaderState::Running);
+                told = true;
+            }
+            let until = Instant::now() + REREAD_INTERVAL;
+            fetch_loop::wait(fetcher, until, self.shutdown)?;
+        }
+    }
+
+    fn connected_flow(
+        &mut self,
+        fetcher: Fetcher,
+        session: TargetSession,
+        begin: Begin,
+    ) -> Result<Ended, LoaderError> {
+        let settings = self.settings;
+        let Begin {
+            task,
+            router,
+            checkpoint,
+            start,
+        } = begin;
+        log::info!(
+            "applying task={} staging={} target={} position={} batch_bytes={}",
+            settings.task.name,
+            settings.staging.address(),
+            settings.target.conninfo.address(),
+            checkpoint.applied,
+            settings.loader.batch_bytes
+        );
+        self.reporter
+            .report(Report::Position(start.clone(), SystemTime::now()));
+        self.reporter.report(Report::ConsistentFrom(
+            checkpoint
+                .consistent_from
+                .as_ref()
+                .map(BinlogPosition::to_string),
+        ));
+        self.reporter.state(LoaderState::Running);
+        let stop_at = match self.until {
+            Until::Position(position) => Some(position.clone()),
+            Until::Stopped | Until::Staged => None,
+        };
+        if stop_at
+            .as_ref()
+            .is_some_and(|stop| checkpoint.applied >= *stop)
+        {
+            return Ok(Ended::Done);
+        }
+        let compactor = Compactor::new(
+            Limits {
+                batch_bytes: settings.loader.batch_bytes,
+                overlap_until: checkpoint.consistent_from.clone(),
+                stop_at,
+            },
+            start,
+        );
+        let mut applier = Applier::new(session, router, checkpoint.log_id, task.staging_id);
+        let ended = self.threads(fetcher, compactor, &mut applier);
+        match (applier.into_session(), &ended) {
+            (Ok(session), Err(error)) => self.keep(session, error),
+            (Ok(_), Ok(_)) | (Err(_), _) => {}
+        }
+        ended
+    }
+
+    fn threads(
+        &self,
+        mut fetcher: Fetcher,
+        compactor: Compactor,
+        applier: &mut Applier,
+    ) -> Result<Ended, LoaderError> {
+        let (texts_in, texts) = bounded(QUEUE_TEXTS);
+        let (rounds_in, rounds) = bounded(1);
+        let (spares_in, spares) = bounded(1);
+        // The second round; the compactor has the first.
+        let _ = spares_in.send(Round::default());
+        let (torn_down, trigger) = Shutdown::new();
+        let torn_down = Arc::new(torn_down);
+        let goal = self.goal.clone();
+        let loader = &self.settings.loader;
+        std::thread::scope(|scope| {
+            let fetch = spawn_scoped(scope, "fetch", {
+                let torn_down = Arc::clone(&torn_down);
+                move || fetch_loop::run(&mut fetcher, &texts_in, goal.as_ref(), &torn_down)
+            })?;
+            let compact = spawn_scoped(scope, "compact", || {
+                compact_loop::CompactLoop::new(compactor, loader, texts, spares, rounds_in)
+                    .run(self.shutdown)
+            })?;
+            let applied = apply_loop::run(applier, &rounds, &spares_in, &self.reporter, loader);
+            // The receiver's end stops the compactor, and that stops the fetcher.
+            drop((rounds, spares_in));
+            trigger.fire();
+            let compacted = compact
+                .join()
+                .map_err(|_| LoaderError::Panicked { thread: "compact" })?;
+            let fetched = fetch
+                .join()
+                .map_err(|_| LoaderError::Panicked { thread: "fetch" })?;
+            // The first in the flow is the cause of what follows, save that apply's error
+            // stops the others in good order.
+            applied?;
+            fetched?;
+            compacted
+        })
+    }
+}
+
+fn describe_staged(staged: Option<&BinlogPosition>, reached: Option<&BinlogPosition>) -> String {
+    match (staged, reached) {
+        (Some(staged), Some(reached)) => format!("at {staged}, the target at {reached}"),
+        (Some(staged), None) => format!("at {staged}"),
+        (None, _) => "empty".into(),
+    }
+}
+
+struct Outage {
+    server: Server,
+    since: Instant,
+}
+
+/// Where a flow begins.
+struct Begin {
+    task: StagingTask,
+    router: Router,
+    checkpoint: Checkpoint,
+    start: Progress,
+}

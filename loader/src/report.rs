@@ -1,0 +1,85 @@
+//! The progress line: one per interval in which something was applied.
+
+use std::time::{Duration, Instant, SystemTime};
+
+use crate::retire::AppliedBatch;
+
+/// How often progress is logged.
+const INTERVAL: Duration = Duration::from_secs(10);
+
+/// Adds batches up and logs them once per interval.
+pub struct ProgressLog {
+    since: Instant,
+    batches: u64,
+    transactions: u64,
+    row_events: u64,
+    net_changes: u64,
+}
+
+impl ProgressLog {
+    /// Starts an interval.
+    pub fn new() -> Self {
+        Self {
+            since: Instant::now(),
+            batches: 0,
+            transactions: 0,
+            row_events: 0,
+            net_changes: 0,
+        }
+    }
+
+    /// Adds a batch; logs when the interval is over.
+    pub fn batch(&mut self, batch: &AppliedBatch) {
+        let net: u64 = batch
+            .tables
+            .iter()
+            .map(|table| table.net_upserts + table.net_deletes)
+            .sum();
+        log::debug!(
+            "applied batch position={} transactions={} row_events={} net_changes={net} fetch_ms={} compact_ms={} apply_ms={}",
+            batch.progress.position,
+            batch.transactions,
+            batch.row_events,
+            batch.fetch.as_millis(),
+            batch.compact.as_millis(),
+            batch.apply.as_millis()
+        );
+        self.batches += 1;
+        self.transactions += batch.transactions;
+        self.row_events += batch.row_events;
+        self.net_changes += net;
+        if self.since.elapsed() >= INTERVAL {
+            self.log(batch);
+            *self = Self::new();
+        }
+    }
+
+    fn log(&self, batch: &AppliedBatch) {
+        let lag = batch
+            .progress
+            .committed_at_us
+            .and_then(|us| u64::try_from(us).ok())
+            .and_then(|us| {
+                SystemTime::now()
+                    .duration_since(SystemTime::UNIX_EPOCH + Duration::from_micros(us))
+                    .ok()
+            })
+            .unwrap_or_default();
+        log::info!(
+            "applied position={} transactions={} row_events={} net_changes={} batches={} elapsed_s={} lag_s={:.1}",
+            batch.progress.position,
+            self.transactions,
+            self.row_events,
+            self.net_changes,
+            self.batches,
+            self.since.elapsed().as_secs(),
+            lag.as_secs_f64()
+        );
+    }
+}
+
+impl Default for ProgressLog {
+    fn default() -> Self {
+        Self::new()
+    }
+}

@@ -1,0 +1,284 @@
+//! Reports, added up until they are written.
+
+use std::collections::{HashMap, VecDeque};
+use std::time::{Duration, SystemTime};
+
+use common::pg::{Operation as _, PgError};
+use common::table::TableName;
+use postgres::{Client, Statement, Transaction};
+
+use super::{AppliedBatch, LoaderState, Report};
+use crate::round::{Counts, Progress};
+use crate::target::session::{holder, signed};
+
+const WRITE_PROGRESS: &str = include_str!("../../../sql/query/write_progress.sql");
+const WRITE_TABLE_PROGRESS: &str = include_str!("../../../sql/query/write_table_progress.sql");
+const INSERT_BATCH: &str = include_str!("../../../sql/query/insert_batch.sql");
+
+/// Batches that `mysql2gp.batches` shows.
+const KEEP_BATCHES: i64 = 10_000;
+
+/// Batches after which older ones are removed.
+const PRUNE_BATCHES: i64 = 1000;
+
+/// What waits to be written.
+#[derive(Default)]
+pub(super) struct Ledger {
+    state: Option<(LoaderState, Option<String>)>,
+    position: Option<(Progress, SystemTime)>,
+    consistent_from: Option<Option<String>>,
+    batches: VecDeque<AppliedBatch>,
+    tables: HashMap<TableName, TableTotals>,
+    applied_transaction: Option<u64>,
+    statements: Option<Statements>,
+    last_batch_id: i64,
+    pruned_at: i64,
+}
+
+struct TableTotals {
+    target: String,
+    overlapping: bool,
+    counts: Counts,
+    applied_rows: u64,
+    committed_at_us: Option<i64>,
+}
+
+struct Statements {
+    progress: Statement,
+    table: Statement,
+    batch: Statement,
+}
+
+impl Ledger {
+    pub(super) fn is_empty(&self) -> bool {
+        self.state.is_none() && self.position.is_none() && self.consistent_from.is_none()
+    }
+
+    /// Last transaction that is known to be applied.
+    pub(super) fn applied_transaction(&self) -> Option<u64> {
+        self.applied_transaction
+    }
+
+    pub(super) fn add(&mut self, report: Report) {
+        match report {
+            Report::State(state, error) => self.state = Some((state, error)),
+            Report::Position(progress, applied_at) => self.set_position(progress, applied_at),
+            Report::ConsistentFrom(position) => self.consistent_from = Some(position),
+            Report::Batch(batch) => self.add_batch(*batch),
+        }
+    }
+
+    fn set_position(&mut self, progress: Progress, applied_at: SystemTime) {
+        self.applied_transaction = Some(progress.transaction_seq);
+        self.position = Some((progress, applied_at));
+    }
+
+    fn add_batch(&mut self, batch: AppliedBatch) {
+        for table in &batch.tables {
+            let totals = self
+                .tables
+                .entry(table.source.clone())
+                .or_insert_with(|| TableTotals {
+                    target: table.target.clone(),
+                    overlapping: false,
+                    counts: Counts::default(),
+                    applied_rows: 0,
+                    committed_at_us: None,
+                });
+            totals.overlapping = batch.overlapping;
+            totals.counts.inserts += table.counts.inserts;
+            totals.counts.updates += table.counts.updates;
+            totals.counts.deletes += table.counts.deletes;
+            totals.counts.truncates += table.counts.truncates;
+            totals.applied_rows += table.net_upserts + table.net_deletes;
+            totals.committed_at_us = batch.progress.committed_at_us;
+        }
+        self.set_position(batch.progress.clone(), batch.applied_at);
+        self.batches.push_back(batch);
+        if i64::try_from(self.batches.len()).is_ok_and(|count| count > KEEP_BATCHES) {
+            self.batches.pop_front();
+        }
+    }
+
+    /// Prepared statements are gone with the connection.
+    pub(super) fn reconnected(&mut self) {
+        self.statements = None;
+    }
+
+    /// Writes everything in one transaction.
+    pub(super) fn write(&mut self, client: &mut Client) -> Result<(), PgError> {
+        let statements = match &self.statements {
+            Some(statements) => statements,
+            None => {
+                self.last_batch_id = last_batch_id(client)?;
+                self.statements.insert(Statements::prepare(client)?)
+            }
+        };
+        let mut transaction = client.transaction().operation("write progress")?;
+        if let Some((progress, applied_at)) = &self.position {
+            write_position(&mut transaction, statements, progress, *applied_at)?;
+        }
+        for (name, totals) in &self.tables {
+            write_table(&mut transaction, statements, name, totals)?;
+        }
+        let mut batch_id = self.last_batch_id;
+        for batch in &self.batches {
+            batch_id += 1;
+            write_batch(&mut transaction, statements, batch_id, batch)?;
+        }
+        if batch_id >= self.pruned_at + PRUNE_BATCHES {
+            transaction
+                .execute(
+                    "delete from mysql2gp.batch where batch_id <= $1",
+                    &[&(batch_id - KEEP_BATCHES)],
+                )
+                .operation("remove old batches")?;
+            self.pruned_at = batch_id;
+        }
+        if let Some(consistent_from) = &self.consistent_from {
+            transaction
+                .execute(
+                    "update mysql2gp.loader set consistent_from = $1",
+                    &[consistent_from],
+                )
+                .operation("write progress")?;
+        }
+        if let Some((state, error)) = &self.state {
+            write_state(&mut transaction, *state, error.as_deref())?;
+        }
+        transaction.commit().operation("write progress")?;
+        self.last_batch_id = batch_id;
+        self.state = None;
+        self.position = None;
+        self.consistent_from = None;
+        self.batches.clear();
+        self.tables.clear();
+        Ok(())
+    }
+}
+
+impl Statements {
+    fn prepare(client: &mut Client) -> Result<Self, PgError> {
+        let mut prepare = |sql| client.prepare(sql).operation("prepare progress");
+        Ok(Self {
+            progress: prepare(WRITE_PROGRESS)?,
+            table: prepare(WRITE_TABLE_PROGRESS)?,
+            batch: prepare(INSERT_BATCH)?,
+        })
+    }
+}
+
+fn last_batch_id(client: &mut Client) -> Result<i64, PgError> {
+    Ok(client
+        .query_one("select coalesce(max(batch_id), 0) from mysql2gp.batch", &[])
+        .operation("read the last batch")?
+        .get(0))
+}
+
+fn write_position(
+    transaction: &mut Transaction<'_>,
+    statements: &Statements,
+    progress: &Progress,
+    applied_at: SystemTime,
+) -> Result<(), PgError> {
+    transaction
+        .execute(
+            &statements.progress,
+            &[
+                &progress.position.file.name(),
+                &signed(progress.position.offset),
+                &progress.gtid_set,
+                &progress.committed_at_us.and_then(system_time),
+                &applied_at,
+                &signed(progress.transaction_seq),
+                &signed(progress.event_seq),
+            ],
+        )
+        .operation("write progress")?;
+    Ok(())
+}
+
+fn write_table(
+    transaction: &mut Transaction<'_>,
+    statements: &Statements,
+    name: &TableName,
+    totals: &TableTotals,
+) -> Result<(), PgError> {
+    let state = if totals.overlapping {
+        "overlapping"
+    } else {
+        "active"
+    };
+    transaction
+        .execute(
+            &statements.table,
+            &[
+                &name.database,
+                &name.table,
+                &totals.target,
+                &state,
+                &signed(totals.counts.inserts),
+                &signed(totals.counts.updates),
+                &signed(totals.counts.deletes),
+                &signed(totals.counts.truncates),
+                &signed(totals.applied_rows),
+                &totals.committed_at_us.and_then(system_time),
+            ],
+        )
+        .operation("write table progress")?;
+    Ok(())
+}
+
+fn write_batch(
+    transaction: &mut Transaction<'_>,
+    statements: &Statements,
+    batch_id: i64,
+    batch: &AppliedBatch,
+) -> Result<(), PgError> {
+    let net_upserts: u64 = batch.tables.iter().map(|table| table.net_upserts).sum();
+    let net_deletes: u64 = batch.tables.iter().map(|table| table.net_deletes).sum();
+    transaction
+        .execute(
+            &statements.batch,
+            &[
+                &batch_id,
+                &signed(batch.first_transaction_seq),
+                &signed(batch.progress.transaction_seq),
+                &signed(batch.transactions),
+                &signed(batch.row_events),
+                &signed(net_upserts),
+                &signed(net_deletes),
+                &milliseconds(batch.fetch),
+                &milliseconds(batch.compact),
+                &milliseconds(batch.apply),
+                &batch.applied_at,
+            ],
+        )
+        .operation("write batch")?;
+    Ok(())
+}
+
+fn write_state(
+    transaction: &mut Transaction<'_>,
+    state: LoaderState,
+    error: Option<&str>,
+) -> Result<(), PgError> {
+    transaction
+        .execute(
+            "update mysql2gp.loader set state = $1, holder = $2, last_error = $3, \
+                    last_error_at = case when $3::text is not null then now() else last_error_at end",
+            &[&state.as_str(), &holder(), &error],
+        )
+        .operation("write the loader's state")?;
+    Ok(())
+}
+
+/// A time at the source as the client binds it; `None` before 1970, which no binlog is.
+fn system_time(us: i64) -> Option<SystemTime> {
+    let us = u64::try_from(us).ok()?;
+    SystemTime::UNIX_EPOCH.checked_add(Duration::from_micros(us))
+}
+
+fn milliseconds(time: Duration) -> i32 {
+    i32::try_from(time.as_millis()).unwrap_or(i32::MAX)
+}

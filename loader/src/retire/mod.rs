@@ -1,0 +1,222 @@
+//! What is applied, back into staging: the position for the views, counters, and the segments
+//! that are no longer needed.
+//!
+//! The end of the loader's flow, behind the target's commit, on a thread and a connection of
+//! its own: the target never waits for it. Everything here is a copy for inspection; the
+//! target's checkpoint is the authority. Several batches are written at once when there are
+//! many. While staging is away the reports wait, the newest position winning.
+//!
+//! A segment is dropped whole when its last transaction is applied and has been so for
+//! `keep_applied`. The newest segment always stays: where it begins tells how far back
+//! staging reaches.
+
+mod ledger;
+mod segments;
+
+use std::time::{Duration, Instant, SystemTime};
+
+use common::pg::{self, Conninfo, PgError};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use postgres::Client;
+
+use crate::apply::AppliedTable;
+use crate::round::Progress;
+use ledger::Ledger;
+use segments::Segments;
+
+/// The loader's state, as the views show it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LoaderState {
+    /// Before the first pass.
+    Starting,
+    /// Reading and applying.
+    Running,
+    /// Staging is away.
+    WaitingStaging,
+    /// The target is away.
+    WaitingTarget,
+    /// Ended in good order.
+    Stopped,
+    /// Ended with an error.
+    Failed,
+}
+
+impl LoaderState {
+    /// As staged.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Running => "running",
+            Self::WaitingStaging => "waiting_staging",
+            Self::WaitingTarget => "waiting_target",
+            Self::Stopped => "stopped",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// What the others report.
+#[derive(Clone, Debug)]
+pub enum Report {
+    /// The loader's state, and the error that led to it.
+    State(LoaderState, Option<String>),
+    /// The target is at this position, committed at that time.
+    Position(Progress, SystemTime),
+    /// Position before which the target's states are not the source's; `None`: there is none.
+    ConsistentFrom(Option<String>),
+    /// A batch is applied.
+    Batch(Box<AppliedBatch>),
+}
+
+/// An applied batch.
+#[derive(Clone, Debug)]
+pub struct AppliedBatch {
+    /// Its end.
+    pub progress: Progress,
+    /// When the target committed it.
+    pub applied_at: SystemTime,
+    /// First source transaction.
+    pub first_transaction_seq: u64,
+    /// Source transactions.
+    pub transactions: u64,
+    /// Row events before merging.
+    pub row_events: u64,
+    /// Whether an earlier load overlaps this part of the stream.
+    pub overlapping: bool,
+    /// What was written, by table.
+    pub tables: Vec<AppliedTable>,
+    /// Time that reading took.
+    pub fetch: Duration,
+    /// Time that merging took.
+    pub compact: Duration,
+    /// Time that the target took.
+    pub apply: Duration,
+}
+
+/// Reports that may wait; more make the loader wait, too.
+const QUEUE_REPORTS: usize = 256;
+
+/// Least time between two writes to staging: a status that is a tenth of a second old is good
+/// enough, and each write is a commit.
+const WRITE_INTERVAL: Duration = Duration::from_millis(100);
+
+/// How often segments are looked at.
+const SEGMENT_INTERVAL: Duration = Duration::from_secs(2);
+
+/// How long the last reports may take when the program ends and staging is away.
+const LAST_WRITE: Duration = Duration::from_secs(2);
+
+/// Where reports go.
+#[derive(Clone)]
+pub struct Reporter {
+    sender: Sender<Report>,
+}
+
+impl Reporter {
+    /// Takes a report; waits when too many are under way.
+    pub fn report(&self, report: Report) {
+        // The receiver ends after all senders.
+        let _ = self.sender.send(report);
+    }
+
+    /// Reports a state without an error.
+    pub fn state(&self, state: LoaderState) {
+        self.report(Report::State(state, None));
+    }
+}
+
+/// The thread's work. See the module.
+pub struct Retirer {
+    receiver: Receiver<Report>,
+    conninfo: Conninfo,
+    client: Option<Client>,
+    ledger: Ledger,
+    segments: Segments,
+}
+
+impl Retirer {
+    /// A retirer and where to report to it.
+    pub fn new(conninfo: Conninfo, keep_applied: Duration) -> (Self, Reporter) {
+        let (sender, receiver) = bounded(QUEUE_REPORTS);
+        let retirer = Self {
+            receiver,
+            conninfo,
+            client: None,
+            ledger: Ledger::default(),
+            segments: Segments::new(keep_applied),
+        };
+        (retirer, Reporter { sender })
+    }
+
+    /// Works until all reporters are gone and everything is written, or staging is away then.
+    pub fn run(mut self) {
+        let mut next_write = Instant::now();
+        let mut next_segments = Instant::now();
+        loop {
+            let due = if self.ledger.is_empty() {
+                next_segments
+            } else {
+                next_write
+            };
+            match self.receiver.recv_deadline(due) {
+                Ok(report) => self.ledger.add(report),
+                Err(RecvTimeoutError::Timeout) => {
+                    let now = Instant::now();
+                    let written = self.write();
+                    next_write = now
+                        + match written {
+                            Ok(()) => WRITE_INTERVAL,
+                            Err(_) => 10 * WRITE_INTERVAL,
+                        };
+                    if now >= next_segments {
+                        if written.is_ok() {
+                            self.retire_segments();
+                        }
+                        next_segments = now + SEGMENT_INTERVAL;
+                    }
+                }
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+        }
+        let deadline = Instant::now() + LAST_WRITE;
+        while !self.ledger.is_empty() && self.write().is_err() && Instant::now() < deadline {
+            // Nobody sends any more: this is a wait.
+            let _ = self.receiver.recv_deadline(Instant::now() + WRITE_INTERVAL);
+        }
+    }
+
+    /// Writes what was reported. Errors are not logged: the fetch stage meets the same server.
+    fn write(&mut self) -> Result<(), PgError> {
+        if self.ledger.is_empty() {
+            return Ok(());
+        }
+        let result = self.try_write();
+        if let Err(error) = &result {
+            log::debug!("failed to {error}");
+            self.client = None;
+        }
+        result
+    }
+
+    fn try_write(&mut self) -> Result<(), PgError> {
+        let client = match &mut self.client {
+            Some(client) => client,
+            none => {
+                self.ledger.reconnected();
+                none.insert(pg::connect(&self.conninfo, "binlog_loader retire")?)
+            }
+        };
+        self.ledger.write(client)
+    }
+
+    fn retire_segments(&mut self) {
+        if let Some(client) = &mut self.client
+            && let Err(error) = self
+                .segments
+                .retire(client, self.ledger.applied_transaction())
+        {
+            log::debug!("failed to {error}");
+            self.client = None;
+        }
+    }
+}

@@ -1,0 +1,502 @@
+//! Net changes: what `compact` makes of staged rows and what `apply` writes.
+//!
+//! A round is one pass of the merge: for each key of each table the net change and the
+//! first operation that was seen on it. Usually a round is a batch; a source transaction
+//! that is too large for memory takes several rounds, of which only the last has an `end`.
+//!
+//! Rows and keys lie as staged text in one arena; nothing is allocated per row, and a round
+//! is reused once it has been applied. This module knows no operation of the stream (that is
+//! `compact`) and no SQL (that is `apply`).
+
+use std::hash::BuildHasher as _;
+use std::ops::Range;
+use std::sync::Arc;
+
+use common::position::BinlogPosition;
+use hashbrown::{DefaultHashBuilder, HashTable};
+
+use crate::layout::Layout;
+
+/// How far something has come: the end of a source transaction, or the miner's position.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// Everything that ends at or before it is covered.
+    pub position: BinlogPosition,
+    /// GTIDs up to there, where known.
+    pub gtid_set: Option<String>,
+    /// Last covered transaction, in this staging's numbering.
+    pub transaction_seq: u64,
+    /// Last covered event, in this staging's numbering.
+    pub event_seq: u64,
+    /// Commit time at the source, microseconds since 1970.
+    pub committed_at_us: Option<i64>,
+}
+
+/// Whether the target may already hold changes of this part of the stream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Overlap {
+    /// It holds exactly what was applied.
+    #[default]
+    Exact,
+    /// An earlier load overlaps: before `consistent_from`.
+    Overlapping,
+}
+
+/// The first operation on a key within a round.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum First {
+    /// The key was new.
+    Insert,
+    /// The key was there.
+    Other,
+}
+
+/// A net change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Net<'a> {
+    /// The row is to be as given.
+    Upsert {
+        /// Key cells.
+        key: &'a [u8],
+        /// All cells.
+        row: &'a [u8],
+        /// First operation on the key.
+        first: First,
+    },
+    /// No row is to have the key.
+    Delete {
+        /// Key cells.
+        key: &'a [u8],
+    },
+    /// Keyless: so many equal rows come, and so many of those that were there go.
+    Rows {
+        /// All cells.
+        row: &'a [u8],
+        /// Copies to add.
+        inserts: u32,
+        /// Copies to remove.
+        deletes: u32,
+    },
+}
+
+/// Row events of one table, before merging.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Inserts.
+    pub inserts: u64,
+    /// Updates.
+    pub updates: u64,
+    /// Deletes.
+    pub deletes: u64,
+    /// TRUNCATEs.
+    pub truncates: u64,
+}
+
+/// A change that the state of its key does not allow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Conflict {
+    /// An insert of a key that the stream has inserted and not deleted.
+    InsertOnInsert,
+    /// An update or a delete of a key that the stream has deleted.
+    ChangeOfDeleted,
+    /// More changes than a round can number.
+    TooMany,
+}
+
+/// One table's part of a round.
+#[derive(Debug)]
+pub struct TableChanges {
+    /// The table.
+    pub layout: Arc<Layout>,
+    /// Row events before merging.
+    pub counts: Counts,
+    /// Whether the table is emptied before the changes.
+    pub truncated: bool,
+    order: Range<usize>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Upsert(First),
+    Delete,
+    Rows { inserts: u32, deletes: u32 },
+}
+
+#[derive(Debug)]
+struct Entry {
+    hash: u64,
+    table: u32,
+    state: State,
+    key: Slice,
+    row: Slice,
+    /// Bytes that the row may grow to in place.
+    row_capacity: usize,
+}
+
+/// Bytes of the arena.
+#[derive(Clone, Copy, Debug, Default)]
+struct Slice {
+    at: usize,
+    len: usize,
+}
+
+/// Net bytes that a change costs besides its key and row: entry, index and order.
+const ENTRY_BYTES: usize = size_of::<Entry>() + 24;
+
+/// Net changes of a run of source transactions.
+#[derive(Debug, Default)]
+pub struct Round {
+    /// Whether the target may already hold changes of this part of the stream.
+    pub overlap: Overlap,
+    /// Source transactions that end in the round.
+    pub transactions: u64,
+    /// Row events before merging.
+    pub row_events: u64,
+    /// First source transaction.
+    pub first_transaction_seq: u64,
+    /// The last transaction's end; `None` while a transaction is open.
+    pub end: Option<Progress>,
+    arena: Vec<u8>,
+    live_bytes: usize,
+    entries: Vec<Entry>,
+    index: HashTable<u32>,
+    hasher: DefaultHashBuilder,
+    tables: Vec<TableChanges>,
+    order: Vec<(u32, u64, u32)>,
+}
+
+impl Round {
+    /// Forgets everything and keeps the memory, unless an unusual row has made it large.
+    pub fn clear(&mut self, keep_bytes: usize) {
+        self.overlap = Overlap::Exact;
+        self.transactions = 0;
+        self.row_events = 0;
+        self.first_transaction_seq = 0;
+        self.end = None;
+        self.arena.clear();
+        self.arena.shrink_to(keep_bytes);
+        self.live_bytes = 0;
+        self.entries.clear();
+        self.index.clear();
+        self.tables.clear();
+        self.order.clear();
+    }
+
+    /// Whether there is nothing to apply.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty() && !self.tables.iter().any(|table| table.truncated)
+    }
+
+    /// What the round holds, in bytes of memory.
+    pub fn net_bytes(&self) -> usize {
+        self.live_bytes + self.entries.len() * ENTRY_BYTES
+    }
+
+    /// Adds a table; its number is for the calls below.
+    pub fn add_table(&mut self, layout: Arc<Layout>) -> usize {
+        self.tables.push(TableChanges {
+            layout,
+            counts: Counts::default(),
+            truncated: false,
+            order: 0..0,
+        });
+        self.tables.len() - 1
+    }
+
+    /// The tables, by number.
+    pub fn tables(&self) -> &[TableChanges] {
+        &self.tables
+    }
+
+    /// A table by number.
+    pub fn table_mut(&mut self, table: usize) -> Option<&mut TableChanges> {
+        self.tables.get_mut(table)
+    }
+
+    /// Merges an insert or an update.
+    ///
+    /// # Errors
+    /// When the state of the key does not allow it.
+    pub fn upsert(
+        &mut self,
+        table: usize,
+        key: &[u8],
+        row: &[u8],
+        first: First,
+    ) -> Result<(), Conflict> {
+        let table = u32::try_from(table).map_err(|_| Conflict::TooMany)?;
+        let hash = self.hash(table, key);
+        let Some(number) = self.find(hash, table, key) else {
+            return self.insert_entry(hash, table, State::Upsert(first), key, row);
+        };
+        let exact = self.overlap == Overlap::Exact;
+        let entry = self.entry_mut(number);
+        entry.state = match (entry.state, first) {
+            (State::Upsert(_), First::Insert) if exact => return Err(Conflict::InsertOnInsert),
+            (State::Delete, First::Other) if exact => return Err(Conflict::ChangeOfDeleted),
+            // The key comes back after a delete; the target may hold the row of before it.
+            (State::Delete, _) => State::Upsert(First::Other),
+            (State::Upsert(first), _) => State::Upsert(first),
+            (State::Rows { .. }, _) => return Err(Conflict::TooMany),
+        };
+        self.replace_row(number, row);
+        Ok(())
+    }
+
+    /// Merges a delete.
+    ///
+    /// # Errors
+    /// When the state of the key does not allow it.
+    pub fn delete(&mut self, table: usize, key: &[u8]) -> Result<(), Conflict> {
+        let table = u32::try_from(table).map_err(|_| Conflict::TooMany)?;
+        let hash = self.hash(table, key);
+        let Some(number) = self.find(hash, table, key) else {
+            return self.insert_entry(hash, table, State::Delete, key, b"");
+        };
+        let exact = self.overlap == Overlap::Exact;
+        let entry = self.entry_mut(number);
+        if entry.state == State::Delete && exact {
+            return Err(Conflict::ChangeOfDeleted);
+        }
+        entry.state = State::Delete;
+        let freed = entry.row.len;
+        entry.row.len = 0;
+        self.live_bytes -= freed;
+        Ok(())
+    }
+
+    /// Adds one of possibly equal rows of a keyless table.
+    ///
+    /// # Errors
+    /// When there are too many.
+    pub fn add_row(&mut self, table: usize, row: &[u8]) -> Result<(), Conflict> {
+        self.count_row(table, row, |inserts, deletes| {
+            Some((inserts.checked_add(1)?, deletes))
+        })
+    }
+
+    /// Removes one of possibly equal rows of a keyless table: one that the round has added,
+    /// else one of the target's.
+    ///
+    /// # Errors
+    /// When there are too many.
+    pub fn remove_row(&mut self, table: usize, row: &[u8]) -> Result<(), Conflict> {
+        self.count_row(table, row, |inserts, deletes| {
+            match inserts.checked_sub(1) {
+                Some(inserts) => Some((inserts, deletes)),
+                None => Some((0, deletes.checked_add(1)?)),
+            }
+        })
+    }
+
+    fn count_row(
+        &mut self,
+        table: usize,
+        row: &[u8],
+        change: impl FnOnce(u32, u32) -> Option<(u32, u32)>,
+    ) -> Result<(), Conflict> {
+        let table = u32::try_from(table).map_err(|_| Conflict::TooMany)?;
+        let hash = self.hash(table, row);
+        let found = self.find(hash, table, row);
+        let (inserts, deletes) = match found.map(|number| self.entry(number).state) {
+            Some(State::Rows { inserts, deletes }) => (inserts, deletes),
+            _ => (0, 0),
+        };
+        let (inserts, deletes) = change(inserts, deletes).ok_or(Conflict::TooMany)?;
+        let state = State::Rows { inserts, deletes };
+        match found {
+            Some(number) => {
+                self.entry_mut(number).state = state;
+                Ok(())
+            }
+            // The row is its own key.
+            None => self.insert_entry(hash, table, state, row, b""),
+        }
+    }
+
+    /// Groups the changes by table, in key order; rows of keyless tables stay in source order.
+    pub fn seal(&mut self) {
+        let mut order = std::mem::take(&mut self.order);
+        order.clear();
+        order.extend((0..).zip(&self.entries).map(|(number, entry)| {
+            let prefix = self
+                .layout(entry.table)
+                .map_or(0, |layout| layout.key_prefix(self.bytes(entry.key)));
+            (entry.table, prefix, number)
+        }));
+        let compare = |a: &(u32, u64, u32), b: &(u32, u64, u32)| {
+            (a.0, a.1).cmp(&(b.0, b.1)).then_with(|| {
+                match self.layout(a.0) {
+                    Some(layout) => layout.compare_keys(
+                        self.bytes(self.entry(a.2).key),
+                        self.bytes(self.entry(b.2).key),
+                    ),
+                    None => std::cmp::Ordering::Equal,
+                }
+                .then(a.2.cmp(&b.2))
+            })
+        };
+        if !order.is_sorted_by(|a, b| compare(a, b).is_le()) {
+            order.sort_unstable_by(compare);
+        }
+        let mut start = 0;
+        for (number, table) in (0_u32..).zip(&mut self.tables) {
+            let rest = order.get(start..).unwrap_or_default();
+            let count = rest.partition_point(|item| item.0 <= number);
+            table.order = start..start + count;
+            start += count;
+        }
+        self.order = order;
+    }
+
+    /// A table's net changes, once sealed.
+    pub fn changes<'a>(&'a self, table: &TableChanges) -> impl Iterator<Item = Net<'a>> {
+        self.order
+            .get(table.order.clone())
+            .unwrap_or_default()
+            .iter()
+            .map(|&(_, _, number)| {
+                let entry = self.entry(number);
+                let key = self.bytes(entry.key);
+                match entry.state {
+                    State::Upsert(first) => Net::Upsert {
+                        key,
+                        row: self.bytes(entry.row),
+                        first,
+                    },
+                    State::Delete => Net::Delete { key },
+                    State::Rows { inserts, deletes } => Net::Rows {
+                        row: key,
+                        inserts,
+                        deletes,
+                    },
+                }
+            })
+    }
+
+    fn layout(&self, table: u32) -> Option<&Layout> {
+        self.tables
+            .get(usize::try_from(table).ok()?)
+            .map(|table| &*table.layout)
+            .filter(|layout| !layout.is_keyless())
+    }
+
+    fn hash(&self, table: u32, key: &[u8]) -> u64 {
+        self.hasher.hash_one((table, key))
+    }
+
+    fn find(&self, hash: u64, table: u32, key: &[u8]) -> Option<u32> {
+        self.index
+            .find(hash, |&number| {
+                let entry = self.entry(number);
+                entry.hash == hash && entry.table == table && self.bytes(entry.key) == key
+            })
+            .copied()
+    }
+
+    fn insert_entry(
+        &mut self,
+        hash: u64,
+        table: u32,
+        state: State,
+        key: &[u8],
+        row: &[u8],
+    ) -> Result<(), Conflict> {
+        let number = u32::try_from(self.entries.len()).map_err(|_| Conflict::TooMany)?;
+        let key = self.push(key);
+        let row = self.push(row);
+        self.live_bytes += key.len + row.len;
+        self.entries.push(Entry {
+            hash,
+            table,
+            state,
+            key,
+            row,
+            row_capacity: row.len,
+        });
+        let entries = &self.entries;
+        self.index.insert_unique(hash, number, |&number| {
+            usize::try_from(number)
+                .ok()
+                .and_then(|number| entries.get(number))
+                .map_or(0, |entry| entry.hash)
+        });
+        Ok(())
+    }
+
+    fn replace_row(&mut self, number: u32, row: &[u8]) {
+        let old = self.entry(number).row;
+        if row.len() <= self.entry(number).row_capacity {
+            let end = old.at + row.len();
+            if let Some(place) = self.arena.get_mut(old.at..end) {
+                place.copy_from_slice(row);
+            }
+            self.entry_mut(number).row.len = row.len();
+        } else {
+            // Room to grow: a row that grew once often does again.
+            let room = row.len() / 8;
+            let slice = self.push(row);
+            self.arena.resize(self.arena.len() + room, 0);
+            let entry = self.entry_mut(number);
+            entry.row = slice;
+            entry.row_capacity = slice.len + room;
+        }
+        self.live_bytes = self.live_bytes - old.len + row.len();
+        if self.arena.len() > 2 * self.live_bytes + ARENA_SLACK_BYTES {
+            self.rebuild_arena();
+        }
+    }
+
+    /// Leaves the outgrown rows behind.
+    fn rebuild_arena(&mut self) {
+        let mut arena = Vec::with_capacity(self.live_bytes);
+        let mut copy = |slice: Slice| {
+            let at = arena.len();
+            let bytes = self.arena.get(slice.at..slice.at + slice.len);
+            arena.extend_from_slice(bytes.unwrap_or_default());
+            Slice { at, len: slice.len }
+        };
+        for entry in &mut self.entries {
+            entry.key = copy(entry.key);
+            entry.row = copy(entry.row);
+            entry.row_capacity = entry.row.len;
+        }
+        self.arena = arena;
+    }
+
+    fn push(&mut self, bytes: &[u8]) -> Slice {
+        let at = self.arena.len();
+        self.arena.extend_from_slice(bytes);
+        Slice {
+            at,
+            len: bytes.len(),
+        }
+    }
+
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "slices of the arena are made by push only"
+    )]
+    fn bytes(&self, slice: Slice) -> &[u8] {
+        &self.arena[slice.at..slice.at + slice.len]
+    }
+
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "entry numbers are made by insert_entry only"
+    )]
+    fn entry(&self, number: u32) -> &Entry {
+        &self.entries[number as usize]
+    }
+
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "entry numbers are made by insert_entry only"
+    )]
+    fn entry_mut(&mut self, number: u32) -> &mut Entry {
+        &mut self.entries[number as usize]
+    }
+}
+
+/// Outgrown rows that are left in the arena at least before it is rebuilt.
+const ARENA_SLACK_BYTES: usize = 1 << 20;

@@ -1,0 +1,340 @@
+//! Source tables to target tables: names, columns, and what is done to each cell.
+//!
+//! Stands before `apply`. A route is made once per table definition, from the definition,
+//! the rules and the target's catalog; what does not fit is an error that names what to
+//! create or change. Rows then pass by [`Route::write_row`].
+
+pub mod cell;
+
+mod error;
+
+pub mod types;
+
+use common::pg::quote_identifier;
+use common::settings::{Rule, TargetSettings};
+use common::table::{Column, TableDefinition, TableName};
+
+pub use cell::{Adapter, CellError};
+pub use error::{RouteError, RowError};
+pub use types::ValuePolicy;
+
+use crate::target::catalog::{Fill, RelationKind, TargetColumn, TargetTable};
+
+/// Where tables go.
+#[derive(Clone, Debug)]
+pub struct Router {
+    rules: Vec<Rule>,
+    schema: String,
+    policy: ValuePolicy,
+}
+
+/// Where a table's rows are looked for on the target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Address {
+    /// Schema.
+    pub schema: String,
+    /// Table, up to letter case.
+    pub table: String,
+}
+
+/// One table's way to the target.
+#[derive(Debug)]
+pub struct Route {
+    /// The source table.
+    pub source: TableName,
+    /// The target table.
+    pub target: TargetTable,
+    cells: Vec<Cell>,
+    verbatim: bool,
+    key: Vec<KeyColumn>,
+}
+
+#[derive(Debug)]
+struct Cell {
+    source_name: String,
+    target: usize,
+    adapter: Adapter,
+}
+
+#[derive(Debug)]
+struct KeyColumn {
+    name: String,
+    /// Type without modifier, to cast key texts to: a modifier would cut them.
+    base_type_text: String,
+    adapter: Adapter,
+}
+
+impl Router {
+    /// A router with the configuration's rules.
+    pub fn new(rules: &[Rule], target: &TargetSettings, policy: ValuePolicy) -> Self {
+        Self {
+            rules: rules.to_vec(),
+            schema: target.schema.clone(),
+            policy,
+        }
+    }
+
+    /// Where the rules send a table.
+    pub fn address(&self, source: &TableName) -> Address {
+        let rule = self.rules.iter().find(|rule| rule.matches(source));
+        Address {
+            schema: rule
+                .and_then(|rule| rule.pg_schema.clone())
+                .unwrap_or_else(|| self.schema.clone()),
+            table: rule
+                .and_then(|rule| rule.pg_table.clone())
+                .unwrap_or_else(|| source.table.clone()),
+        }
+    }
+
+    /// The one of the `found` tables that is meant.
+    ///
+    /// # Errors
+    /// When there is none, or several differ in letter case only.
+    pub fn choose(
+        &self,
+        source: &TableName,
+        address: &Address,
+        found: Vec<TargetTable>,
+    ) -> Result<TargetTable, RouteError> {
+        let missing = || RouteError::NoTable {
+            source_table: source.clone(),
+            schema: address.schema.clone(),
+            table: address.table.clone(),
+        };
+        let position = unique_match(&address.table, found.iter().map(|table| &table.name))
+            .map_err(|candidates| RouteError::AmbiguousTable {
+                source_table: source.clone(),
+                candidates,
+            })?
+            .ok_or_else(missing)?;
+        found.into_iter().nth(position).ok_or_else(missing)
+    }
+
+    /// Makes the route of a table.
+    ///
+    /// # Errors
+    /// When rows of the definition do not fit the target table; all reasons at once.
+    pub fn route(
+        &self,
+        definition: &TableDefinition,
+        target: TargetTable,
+    ) -> Result<Route, RouteError> {
+        let mut problems = Vec::new();
+        if target.kind == RelationKind::Other {
+            problems.push("it is not a table".into());
+        }
+        if !target.writable {
+            problems.push("grant select, insert and delete on it to the loader's user".into());
+        }
+        let cells: Vec<Cell> = definition
+            .columns
+            .iter()
+            .filter_map(|column| match self.cell(column, &target) {
+                Ok(cell) => Some(cell),
+                Err(problem) => {
+                    problems.push(problem);
+                    None
+                }
+            })
+            .collect();
+        if !problems.is_empty() {
+            return Err(RouteError::Misfit {
+                source_table: definition.name.clone(),
+                target_table: target.display(),
+                problems,
+            });
+        }
+        let key = definition
+            .key_columns()
+            .iter()
+            .filter_map(|&column| cells.get(column))
+            .filter_map(|cell| key_column(cell, &target))
+            .collect();
+        let verbatim = cells.iter().all(|cell| cell.adapter == Adapter::Verbatim);
+        Ok(Route {
+            source: definition.name.clone(),
+            target,
+            cells,
+            verbatim,
+            key,
+        })
+    }
+
+    fn cell(&self, column: &Column, target: &TargetTable) -> Result<Cell, String> {
+        let names = target.columns.iter().map(|column| &column.name);
+        let found = unique_match(&column.name, names).map_err(|candidates| {
+            format!(
+                "column {} matches several columns: {}",
+                column.name,
+                candidates.join(", ")
+            )
+        })?;
+        let missing = || {
+            format!(
+                "it lacks column {}: alter table {} add column {} {}",
+                column.name,
+                target.quoted(),
+                quote_identifier(&column.name),
+                types::default_type(&column.column_type)
+            )
+        };
+        let position = found.ok_or_else(missing)?;
+        let target_column = target.columns.get(position).ok_or_else(missing)?;
+        let adapter = if target_column.fill == Fill::Generated {
+            Adapter::Skip
+        } else {
+            types::adapter(&column.column_type, target_column, &self.policy).ok_or_else(|| {
+                format!(
+                    "column {} is {} and would not hold every {} value: make it {}",
+                    target_column.name,
+                    target_column.type_text,
+                    types::source_type(&column.column_type),
+                    types::default_type(&column.column_type)
+                )
+            })?
+        };
+        Ok(Cell {
+            source_name: column.name.clone(),
+            target: position,
+            adapter,
+        })
+    }
+}
+
+fn key_column(cell: &Cell, target: &TargetTable) -> Option<KeyColumn> {
+    let column = target.columns.get(cell.target)?;
+    Some(KeyColumn {
+        name: column.name.clone(),
+        base_type_text: column.base_type_text.clone(),
+        adapter: cell.adapter.for_key(),
+    })
+}
+
+/// The name that equals `name`, else the only one that equals it up to letter case.
+fn unique_match<'a>(
+    name: &str,
+    candidates: impl Iterator<Item = &'a String>,
+) -> Result<Option<usize>, Vec<String>> {
+    let mut folded = Vec::new();
+    let lower = name.to_lowercase();
+    for (number, candidate) in candidates.enumerate() {
+        if candidate == name {
+            return Ok(Some(number));
+        }
+        if candidate.to_lowercase() == lower {
+            folded.push((number, candidate));
+        }
+    }
+    match folded.as_slice() {
+        [] => Ok(None),
+        [(number, _)] => Ok(Some(*number)),
+        several => Err(several.iter().map(|(_, name)| (*name).clone()).collect()),
+    }
+}
+
+impl Route {
+    /// The columns that COPY writes, in the order of [`Route::write_row`]'s cells.
+    pub fn copy_columns(&self) -> impl Iterator<Item = &TargetColumn> {
+        self.cells
+            .iter()
+            .filter(|cell| cell.adapter != Adapter::Skip)
+            .filter_map(|cell| self.target.columns.get(cell.target))
+    }
+
+    /// Names of the key columns on the target, in key order.
+    pub fn key_names(&self) -> Vec<&str> {
+        self.key.iter().map(|column| column.name.as_str()).collect()
+    }
+
+    /// Key columns with the types that key texts are cast to.
+    pub fn key_types(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.key
+            .iter()
+            .map(|column| (column.name.as_str(), column.base_type_text.as_str()))
+    }
+
+    /// Target columns that the source lacks: they get their default whenever a row is
+    /// replaced.
+    pub fn target_only_columns(&self) -> Vec<&str> {
+        (0..)
+            .zip(&self.target.columns)
+            .filter(|(number, column)| {
+                column.fill != Fill::Generated
+                    && !self.cells.iter().any(|cell| cell.target == *number)
+            })
+            .map(|(_, column)| column.name.as_str())
+            .collect()
+    }
+
+    /// Appends a staged row as a COPY line for the target.
+    ///
+    /// # Errors
+    /// When the target cannot take a value, or the row has not one cell per column.
+    pub fn write_row(&self, row: &[u8], out: &mut Vec<u8>) -> Result<(), RowError> {
+        if self.verbatim {
+            out.extend_from_slice(row);
+            out.push(b'\n');
+            return Ok(());
+        }
+        let mut values = row.split(|&byte| byte == b'\t');
+        let mut first = true;
+        for cell in &self.cells {
+            let value = values.next().ok_or(RowError::CellCount)?;
+            if cell.adapter == Adapter::Skip {
+                continue;
+            }
+            if !first {
+                out.push(b'\t');
+            }
+            first = false;
+            cell.adapter
+                .write(value, out)
+                .map_err(|error| RowError::Cell {
+                    column: cell.source_name.clone(),
+                    error,
+                })?;
+        }
+        if values.next().is_some() {
+            return Err(RowError::CellCount);
+        }
+        out.push(b'\n');
+        Ok(())
+    }
+
+    /// Calls `take` with each key column's number and its cell as COPY text for the target.
+    ///
+    /// # Errors
+    /// When the target cannot take a value, or the key has not one cell per column.
+    pub fn write_key(
+        &self,
+        key: &[u8],
+        scratch: &mut Vec<u8>,
+        mut take: impl FnMut(usize, &[u8]),
+    ) -> Result<(), RowError> {
+        let mut values = key.split(|&byte| byte == b'\t');
+        for (number, column) in self.key.iter().enumerate() {
+            let value = values.next().ok_or(RowError::CellCount)?;
+            if column.adapter == Adapter::Verbatim {
+                take(number, value);
+                continue;
+            }
+            scratch.clear();
+            column
+                .adapter
+                .write(value, scratch)
+                .map_err(|error| RowError::Cell {
+                    column: column.name.clone(),
+                    error,
+                })?;
+            take(number, scratch);
+        }
+        match values.next() {
+            None => Ok(()),
+            Some(_) => Err(RowError::CellCount),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,223 @@
+//! Where to begin: the target's checkpoint, or a first start.
+//!
+//! Runs with the task's lock held and before the first batch. Refuses whatever could leave a
+//! hole or apply something twice, and says what to do.
+
+use common::checkpoint::Checkpoint;
+use common::pg::Operation as _;
+use common::position::BinlogPosition;
+use common::settings::Settings;
+
+use crate::error::LoaderError;
+use crate::fetch::{Fetcher, MinerRow, StagingTask};
+use crate::route::Router;
+use crate::target::{TargetSession, catalog};
+
+/// What there is to begin with.
+pub struct Surroundings<'a> {
+    /// The configuration.
+    pub settings: &'a Settings,
+    /// The staging incarnation.
+    pub task: &'a StagingTask,
+    /// The miner's position.
+    pub miner: &'a MinerRow,
+    /// Where tables go.
+    pub router: &'a Router,
+}
+
+/// A replicated table on the target.
+struct Found {
+    table: common::table::TableName,
+    keyless: bool,
+    counted_rows: Option<i64>,
+    target: String,
+    empty: bool,
+}
+
+/// The task's checkpoint, made at a first start; the epoch is this loader's then.
+///
+/// # Errors
+/// When a person must act first, or a server is away.
+pub fn begin(
+    surroundings: &Surroundings<'_>,
+    session: &mut TargetSession,
+    fetcher: &mut Fetcher,
+) -> Result<Checkpoint, LoaderError> {
+    let configured = surroundings.settings.source.start.to_string();
+    let Some(checkpoint) = session.checkpoint()? else {
+        return first_start(surroundings, session, fetcher, configured);
+    };
+    if checkpoint.start_position != configured {
+        return Err(LoaderError::OtherStart {
+            configured,
+            recorded: checkpoint.start_position,
+        });
+    }
+    check_not_emptied(surroundings, session, &checkpoint)?;
+    session.raise_epoch()?;
+    Ok(checkpoint)
+}
+
+fn first_start(
+    surroundings: &Surroundings<'_>,
+    session: &mut TargetSession,
+    fetcher: &mut Fetcher,
+    configured: String,
+) -> Result<Checkpoint, LoaderError> {
+    let Surroundings {
+        settings,
+        task,
+        miner,
+        ..
+    } = surroundings;
+    if let Some(recorded) = &task.start_position
+        && *recorded != configured
+    {
+        return Err(LoaderError::OtherStart {
+            configured,
+            recorded: recorded.clone(),
+        });
+    }
+    let applied = start_position(settings, miner, fetcher)?;
+    let consistent_from = overlap_end(surroundings, session, fetcher)?
+        // An overlap that ends before the start is none.
+        .filter(|until| *until > applied);
+    let checkpoint = Checkpoint {
+        log_id: miner.log_id.clone(),
+        start_position: configured,
+        applied,
+        applied_gtid_set: None,
+        staging_id: task.staging_id.clone(),
+        transaction_seq: 0,
+        event_seq: 0,
+        consistent_from,
+    };
+    session.insert_checkpoint(&checkpoint)?;
+    log::info!(
+        "first start: wrote the checkpoint position={} consistent_from={}",
+        checkpoint.applied,
+        checkpoint
+            .consistent_from
+            .as_ref()
+            .map_or_else(|| "start".into(), BinlogPosition::to_string)
+    );
+    Ok(checkpoint)
+}
+
+/// The position before the first staged transaction.
+fn start_position(
+    settings: &Settings,
+    miner: &MinerRow,
+    fetcher: &mut Fetcher,
+) -> Result<BinlogPosition, LoaderError> {
+    if !fetcher.begins_with_first_segment()? {
+        return Err(LoaderError::StagingWithoutCheckpoint {
+            task: settings.task.name.clone(),
+            retained: fetcher
+                .retained_from()?
+                .unwrap_or_else(|| miner.staged.position.clone()),
+        });
+    }
+    Ok(fetcher
+        .retained_from()?
+        .unwrap_or_else(|| miner.staged.position.clone()))
+}
+
+/// Up to where an earlier load overlaps the stream.
+fn overlap_end(
+    surroundings: &Surroundings<'_>,
+    session: &mut TargetSession,
+    fetcher: &mut Fetcher,
+) -> Result<Option<BinlogPosition>, LoaderError> {
+    let tables = find_tables(surroundings, session)?;
+    let configured = surroundings.settings.source.consistent_from.clone();
+    let filled: Vec<&Found> = tables.iter().filter(|table| !table.empty).collect();
+    if let Some(table) = filled.iter().find(|table| table.keyless) {
+        return Err(LoaderError::KeylessOverlap {
+            table: table.table.clone(),
+            target: table.target.clone(),
+        });
+    }
+    if configured.is_some() {
+        return Ok(configured);
+    }
+    let Some(first) = filled.first() else {
+        return Ok(None);
+    };
+    let end = fetcher
+        .first_end()?
+        .unwrap_or_else(|| surroundings.miner.staged.position.clone());
+    log::warn!(
+        "target tables hold rows: taking them for an earlier load that overlaps the stream table={} consistent_from={end}",
+        first.target
+    );
+    Ok(Some(end))
+}
+
+fn check_not_emptied(
+    surroundings: &Surroundings<'_>,
+    session: &mut TargetSession,
+    checkpoint: &Checkpoint,
+) -> Result<(), LoaderError> {
+    if checkpoint.event_seq == 0 {
+        return Ok(());
+    }
+    let tables = find_tables(surroundings, session)?;
+    if tables.is_empty() || tables.iter().any(|table| !table.empty) {
+        return Ok(());
+    }
+    // Where this staging has counted what was applied, tables that are rightly empty show.
+    let same_staging = checkpoint.staging_id == surroundings.task.staging_id;
+    let should_hold_rows = tables
+        .iter()
+        .any(|table| table.counted_rows.is_some_and(|rows| rows > 0));
+    if same_staging && !should_hold_rows {
+        return Ok(());
+    }
+    Err(LoaderError::TargetEmptied {
+        applied: checkpoint.applied.clone(),
+    })
+}
+
+/// The replicated tables that exist on the target.
+fn find_tables(
+    surroundings: &Surroundings<'_>,
+    session: &mut TargetSession,
+) -> Result<Vec<Found>, LoaderError> {
+    let mut tables = Vec::new();
+    for table in &surroundings.task.tables {
+        let address = surroundings.router.address(&table.name);
+        let candidates = catalog::find_tables(&mut session.client, &address.schema, &address.table)
+            .map_err(LoaderError::Target)?;
+        // A missing table is an error when its first row comes, or at `check`.
+        let Ok(target) = surroundings
+            .router
+            .choose(&table.name, &address, candidates)
+        else {
+            log::warn!(
+                "replicated table has no target yet table={} target={}.{}",
+                table.name,
+                address.schema,
+                address.table
+            );
+            continue;
+        };
+        let empty: bool = session
+            .client
+            .query_one(
+                &format!("select not exists (select 1 from {})", target.quoted()),
+                &[],
+            )
+            .operation("look into the target table")
+            .map_err(LoaderError::Target)?
+            .get(0);
+        tables.push(Found {
+            table: table.name.clone(),
+            keyless: table.key_columns.is_empty(),
+            counted_rows: table.counted_rows,
+            target: target.display(),
+            empty,
+        });
+    }
+    Ok(tables)
+}

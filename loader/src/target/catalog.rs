@@ -1,0 +1,200 @@
+//! What the target says about a table: columns, types, indexes, triggers.
+//!
+//! Reads only; decides nothing (that is `route`).
+
+use common::pg::{Operation as _, PgError, quote_identifier};
+use postgres::Client;
+use postgres::types::Oid;
+
+const TABLES: &str = include_str!("../../../sql/query/target_tables.sql");
+const COLUMNS: &str = include_str!("../../../sql/query/target_columns.sql");
+const INDEXES: &str = include_str!("../../../sql/query/target_indexes.sql");
+const HAZARDS: &str = include_str!("../../../sql/query/target_hazards.sql");
+
+/// A table on the target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TargetTable {
+    /// Its oid.
+    pub oid: Oid,
+    /// Schema, as the target spells it.
+    pub schema: String,
+    /// Name, as the target spells it.
+    pub name: String,
+    /// What kind of relation it is.
+    pub kind: RelationKind,
+    /// Whether rows may be read, inserted and deleted.
+    pub writable: bool,
+    /// Whether the table may be truncated.
+    pub truncatable: bool,
+    /// Columns in table order.
+    pub columns: Vec<TargetColumn>,
+    /// Indexes without expressions or predicates.
+    pub indexes: Vec<TargetIndex>,
+    /// Foreign keys and triggers that matter where `session_replication_role` cannot be set.
+    pub hazards: Vec<String>,
+}
+
+/// What kind of relation a target is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RelationKind {
+    /// An ordinary table.
+    Table,
+    /// A partitioned table.
+    Partitioned,
+    /// A view, a foreign table or another thing that rows are not stored in.
+    Other,
+}
+
+/// A column on the target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TargetColumn {
+    /// Name as the target spells it.
+    pub name: String,
+    /// Type name in `pg_type`, domains resolved: `int4`, `varchar`, `_text`, …
+    pub type_name: String,
+    /// Whether the type is an enum.
+    pub is_enum: bool,
+    /// `atttypmod`: -1 for none.
+    pub type_modifier: i32,
+    /// The declared type as SQL writes it, for messages.
+    pub type_text: String,
+    /// The base type without modifier as SQL writes it, for casts.
+    pub base_type_text: String,
+    /// NOT NULL.
+    pub not_null: bool,
+    /// What fills the column when no value is given.
+    pub fill: Fill,
+}
+
+/// What fills a column when no value is given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fill {
+    /// Nothing: it is NULL.
+    Null,
+    /// A default or an identity.
+    Default,
+    /// The target computes it always; no value may be given.
+    Generated,
+}
+
+/// An index on the target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TargetIndex {
+    /// Whether it is unique.
+    pub unique: bool,
+    /// Its columns in order.
+    pub columns: Vec<String>,
+}
+
+impl TargetTable {
+    /// Schema and name, quoted.
+    pub fn quoted(&self) -> String {
+        format!(
+            "{}.{}",
+            quote_identifier(&self.schema),
+            quote_identifier(&self.name)
+        )
+    }
+
+    /// Schema and name for messages.
+    pub fn display(&self) -> String {
+        format!("{}.{}", self.schema, self.name)
+    }
+
+    /// Whether an index finds rows by exactly these columns, in any order.
+    pub fn has_unique_index(&self, columns: &[&str]) -> bool {
+        self.indexes.iter().any(|index| {
+            index.unique
+                && index.columns.len() == columns.len()
+                && columns
+                    .iter()
+                    .all(|column| index.columns.iter().any(|name| name == column))
+        })
+    }
+
+    /// Whether some index starts with one of these columns.
+    pub fn has_index_led_by(&self, columns: &[&str]) -> bool {
+        self.indexes.iter().any(|index| {
+            index
+                .columns
+                .first()
+                .is_some_and(|first| columns.contains(&first.as_str()))
+        })
+    }
+}
+
+/// Tables of a schema whose name equals `table` up to letter case.
+///
+/// # Errors
+/// When a statement fails.
+pub fn find_tables(
+    client: &mut Client,
+    schema: &str,
+    table: &str,
+) -> Result<Vec<TargetTable>, PgError> {
+    let rows = client
+        .query(TABLES, &[&schema, &table])
+        .operation("look for the target table")?;
+    rows.iter()
+        .map(|row| {
+            let oid: Oid = row.get(0);
+            let kind: &str = row.get(2);
+            Ok(TargetTable {
+                oid,
+                schema: schema.into(),
+                name: row.get(1),
+                kind: match kind {
+                    "r" => RelationKind::Table,
+                    "p" => RelationKind::Partitioned,
+                    _ => RelationKind::Other,
+                },
+                writable: row.get(3),
+                truncatable: row.get(4),
+                columns: columns(client, oid)?,
+                indexes: indexes(client, oid)?,
+                hazards: client
+                    .query(HAZARDS, &[&oid])
+                    .operation("read the target table's triggers")?
+                    .iter()
+                    .map(|row| row.get(0))
+                    .collect(),
+            })
+        })
+        .collect()
+}
+
+fn columns(client: &mut Client, oid: Oid) -> Result<Vec<TargetColumn>, PgError> {
+    let rows = client
+        .query(COLUMNS, &[&oid])
+        .operation("read the target table's columns")?;
+    Ok(rows
+        .iter()
+        .map(|row| TargetColumn {
+            name: row.get(0),
+            type_name: row.get(1),
+            is_enum: row.get::<_, &str>(2) == "e",
+            type_modifier: row.get(3),
+            type_text: row.get(4),
+            base_type_text: row.get(5),
+            not_null: row.get(6),
+            fill: match (row.get(7), row.get(8)) {
+                (_, true) => Fill::Generated,
+                (true, false) => Fill::Default,
+                (false, false) => Fill::Null,
+            },
+        })
+        .collect())
+}
+
+fn indexes(client: &mut Client, oid: Oid) -> Result<Vec<TargetIndex>, PgError> {
+    let rows = client
+        .query(INDEXES, &[&oid])
+        .operation("read the target table's indexes")?;
+    Ok(rows
+        .iter()
+        .map(|row| TargetIndex {
+            unique: row.get(0),
+            columns: row.get(1),
+        })
+        .collect())
+}

@@ -1,0 +1,511 @@
+//! The loader's one session on the target: lock, epoch, checkpoint.
+//!
+//! Invariants:
+//! 1. Whoever writes holds the task's advisory lock, which the server frees with the session.
+//!    A session that has the lock is the only one: the one before it has ended, and what it
+//!    had not committed is gone.
+//! 2. The epoch rises at each start of a loader. Every commit requires its own epoch, in the
+//!    transaction of the rows; a session that lost its lock without knowing cannot commit.
+
+use std::sync::OnceLock;
+use std::time::{Duration, Instant, SystemTime};
+
+use common::checkpoint::{self, Checkpoint, CheckpointError};
+use common::error::ErrorClass;
+use common::pg::{self, Conninfo, Operation as _, PgError};
+use common::position::{BinlogPosition, LogId};
+use common::shutdown::{Shutdown, Waited};
+use postgres::Client;
+use postgres::error::SqlState;
+
+use crate::round::Progress;
+
+/// Statements are few and known: keys are found by index whatever the statistics say, and
+/// plans are made once. A dead client's lock ends by TCP keepalive within 30 s.
+const PREPARE: &str = "\
+set plan_cache_mode = force_generic_plan;
+set enable_seqscan = off;
+set enable_hashjoin = off;
+set enable_mergejoin = off;
+set lock_timeout = 0;
+set tcp_keepalives_idle = 15;
+set tcp_keepalives_interval = 5;
+set tcp_keepalives_count = 3";
+
+/// Why the target's session cannot be had or used.
+#[derive(Debug, thiserror::Error)]
+pub enum SessionError {
+    /// A statement failed.
+    #[error(transparent)]
+    Pg(#[from] PgError),
+    /// The checkpoint cannot be read.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// Another loader holds the task.
+    #[error(
+        "task {task} is held by another loader ({holder}); waited {waited_seconds} s for it; stop it first"
+    )]
+    Held {
+        /// The task.
+        task: String,
+        /// Who.
+        holder: String,
+        /// How long this one waited.
+        waited_seconds: u64,
+    },
+    /// Somebody else has taken over.
+    #[error(
+        "task {task} was taken over by another loader or reset (epoch {epoch} is no longer valid); this one has \
+         written nothing since"
+    )]
+    Fenced {
+        /// The task.
+        task: String,
+        /// This loader's epoch.
+        epoch: i64,
+    },
+    /// Stopped while waiting for the lock.
+    #[error("stopped while waiting for the task's lock")]
+    Stopped,
+}
+
+impl SessionError {
+    /// What to do about it.
+    pub fn class(&self) -> ErrorClass {
+        match self {
+            Self::Pg(error) => error.class(),
+            Self::Checkpoint(error) => error.class(),
+            Self::Held { .. } | Self::Stopped => ErrorClass::Failed,
+            Self::Fenced { .. } => ErrorClass::Operator,
+        }
+    }
+}
+
+/// Whether the source's consequences (triggers, cascades) can be kept from firing twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReplicaRole {
+    /// `session_replication_role` is `replica`.
+    Set,
+    /// The user may not set it.
+    NotPermitted,
+}
+
+/// The session. See the module.
+pub struct TargetSession {
+    /// The connection, for the apply stage's own statements.
+    pub client: Client,
+    /// Whether triggers and foreign keys are out of the way.
+    pub replica_role: ReplicaRole,
+    task: String,
+    epoch: Option<i64>,
+}
+
+impl TargetSession {
+    /// Connects and takes the task's lock, waiting up to `lock_timeout` for a holder.
+    ///
+    /// # Errors
+    /// When the server is away, or somebody else holds the task.
+    pub fn open(
+        conninfo: &Conninfo,
+        task: &str,
+        lock_timeout: Duration,
+        shutdown: &Shutdown,
+    ) -> Result<Self, SessionError> {
+        let mut client = pg::connect(conninfo, "binlog_loader")?;
+        client
+            .batch_execute(PREPARE)
+            .operation("prepare target session")?;
+        let mut session = Self {
+            replica_role: set_replica_role(&mut client)?,
+            client,
+            task: task.into(),
+            epoch: None,
+        };
+        session.take_lock(lock_timeout, shutdown)?;
+        Ok(session)
+    }
+
+    /// Creates the loader's tables where they are missing.
+    ///
+    /// # Errors
+    /// When the user may not.
+    pub fn create_tables(&mut self) -> Result<(), SessionError> {
+        if self.has_table("checkpoint_dead_letters")? {
+            return Ok(());
+        }
+        let mut transaction = self
+            .client
+            .transaction()
+            .operation("create the checkpoint")?;
+        // Tasks that start at the same time would collide.
+        transaction
+            .execute("select pg_advisory_xact_lock($1)", &[&CREATE_LOCK])
+            .operation("create the checkpoint")?;
+        transaction
+            .batch_execute(checkpoint::CREATE)
+            .operation("create the checkpoint")?;
+        transaction.commit().operation("create the checkpoint")?;
+        Ok(())
+    }
+
+    /// The task's checkpoint, if it has one.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn checkpoint(&mut self) -> Result<Option<Checkpoint>, SessionError> {
+        Ok(checkpoint::read(&mut self.client, &self.task)?)
+    }
+
+    /// Writes the task's first checkpoint.
+    ///
+    /// # Errors
+    /// When the statement fails.
+    pub fn insert_checkpoint(&mut self, checkpoint: &Checkpoint) -> Result<(), SessionError> {
+        let epoch = 1_i64;
+        let consistent_from = checkpoint
+            .consistent_from
+            .as_ref()
+            .map(BinlogPosition::to_string);
+        self.client
+            .execute(
+                "insert into mysql2gp.checkpoint (task, log_id, start_position, applied_file, applied_pos, \
+                        applied_gtid_set, staging_id, transaction_seq, event_seq, consistent_from, epoch, holder, \
+                        applied_at) \
+                 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, clock_timestamp())",
+                &[
+                    &self.task,
+                    &checkpoint.log_id.0,
+                    &checkpoint.start_position,
+                    &checkpoint.applied.file.name(),
+                    &signed(checkpoint.applied.offset),
+                    &checkpoint.applied_gtid_set,
+                    &checkpoint.staging_id,
+                    &signed(checkpoint.transaction_seq),
+                    &signed(checkpoint.event_seq),
+                    &consistent_from,
+                    &epoch,
+                    &holder(),
+                ],
+            )
+            .operation("write the first checkpoint")?;
+        self.epoch = Some(epoch);
+        Ok(())
+    }
+
+    /// Takes the task over: raises the epoch, so that no earlier loader can commit.
+    ///
+    /// # Errors
+    /// When the statement fails.
+    pub fn raise_epoch(&mut self) -> Result<(), SessionError> {
+        let row = self
+            .client
+            .query_one(
+                "update mysql2gp.checkpoint set epoch = epoch + 1, holder = $2 where task = $1 returning epoch",
+                &[&self.task, &holder()],
+            )
+            .operation("raise the epoch")?;
+        self.epoch = Some(row.get(0));
+        Ok(())
+    }
+
+    /// After a lost connection: goes on with the epoch of before, if it is still valid.
+    ///
+    /// # Errors
+    /// [`SessionError::Fenced`] when it is not.
+    pub fn resume_epoch(&mut self, epoch: i64) -> Result<(), SessionError> {
+        let row = self
+            .client
+            .query_opt(
+                "select epoch from mysql2gp.checkpoint where task = $1",
+                &[&self.task],
+            )
+            .operation("read the epoch")?;
+        if row.map(|row| row.get::<_, i64>(0)) != Some(epoch) {
+            return Err(SessionError::Fenced {
+                task: self.task.clone(),
+                epoch,
+            });
+        }
+        self.epoch = Some(epoch);
+        Ok(())
+    }
+
+    /// This loader's epoch, once it has one.
+    pub fn epoch(&self) -> Option<i64> {
+        self.epoch
+    }
+
+    /// Opens the target transaction.
+    ///
+    /// # Errors
+    /// When the statement fails.
+    pub fn begin(&mut self) -> Result<(), SessionError> {
+        Ok(self
+            .client
+            .batch_execute("begin")
+            .operation("begin target transaction")?)
+    }
+
+    /// Rolls the target transaction back.
+    ///
+    /// # Errors
+    /// When the connection is gone.
+    pub fn rollback(&mut self) -> Result<(), SessionError> {
+        Ok(self
+            .client
+            .batch_execute("rollback")
+            .operation("roll back target transaction")?)
+    }
+
+    /// Writes the checkpoint and commits, in one round trip.
+    ///
+    /// # Errors
+    /// [`SessionError::Fenced`] when the epoch is no longer this loader's; nothing is
+    /// committed then.
+    pub fn commit(
+        &mut self,
+        log_id: &LogId,
+        staging_id: &str,
+        progress: &Progress,
+    ) -> Result<(), SessionError> {
+        let epoch = self.epoch.unwrap_or_default();
+        // No row updated: the division fails, and with it the transaction.
+        let statement = format!(
+            "with moved as (update mysql2gp.checkpoint set log_id = {log_id}, applied_file = {file}, \
+                    applied_pos = {offset}, applied_gtid_set = coalesce({gtid_set}, applied_gtid_set), \
+                    staging_id = {staging_id}, transaction_seq = {transaction_seq}, event_seq = {event_seq}, \
+                    commit_time = {commit_time}, applied_at = clock_timestamp() \
+              where task = {task} and epoch = {epoch} returning 1) \
+             select 1 / count(*) from moved; commit",
+            log_id = quote_literal(&log_id.0),
+            file = quote_literal(progress.position.file.name()),
+            offset = progress.position.offset,
+            gtid_set = optional_literal(progress.gtid_set.as_deref()),
+            staging_id = quote_literal(staging_id),
+            transaction_seq = progress.transaction_seq,
+            event_seq = progress.event_seq,
+            commit_time = commit_time(progress.committed_at_us),
+            task = quote_literal(&self.task),
+        );
+        let result = self.client.batch_execute(&statement);
+        if let Err(error) = &result
+            && error.code() == Some(&SqlState::DIVISION_BY_ZERO)
+        {
+            return Err(SessionError::Fenced {
+                task: self.task.clone(),
+                epoch,
+            });
+        }
+        Ok(result.operation("commit target transaction")?)
+    }
+
+    /// Removes the task's checkpoint.
+    ///
+    /// # Errors
+    /// When a statement fails.
+    pub fn forget_task(&mut self) -> Result<u64, SessionError> {
+        if !self.has_table("checkpoint_dead_letters")? {
+            return Ok(0);
+        }
+        let mut transaction = self.client.transaction().operation("reset the task")?;
+        let mut removed = 0;
+        for table in ["checkpoint_dead_letters", "checkpoint_tables", "checkpoint"] {
+            removed = transaction
+                .execute(
+                    &format!("delete from mysql2gp.{table} where task = $1"),
+                    &[&self.task],
+                )
+                .operation("reset the task")?;
+        }
+        transaction.commit().operation("reset the task")?;
+        Ok(removed)
+    }
+
+    fn has_table(&mut self, table: &str) -> Result<bool, SessionError> {
+        Ok(self
+            .client
+            .query_one(
+                "select exists (select 1 from pg_catalog.pg_class c \
+                   join pg_catalog.pg_namespace n on n.oid = c.relnamespace \
+                  where n.nspname = 'mysql2gp' and c.relname = $1)",
+                &[&table],
+            )
+            .operation("look for the checkpoint")?
+            .get(0))
+    }
+
+    fn take_lock(
+        &mut self,
+        lock_timeout: Duration,
+        shutdown: &Shutdown,
+    ) -> Result<(), SessionError> {
+        let key = lock_key(&self.task);
+        let started = Instant::now();
+        let mut told = false;
+        loop {
+            let taken: bool = self
+                .client
+                .query_one("select pg_try_advisory_lock($1)", &[&key])
+                .operation("lock the task")?
+                .get(0);
+            if taken {
+                return Ok(());
+            }
+            let holder = self.holder_of_lock(key)?;
+            if started.elapsed() >= lock_timeout {
+                return Err(SessionError::Held {
+                    task: self.task.clone(),
+                    holder,
+                    waited_seconds: started.elapsed().as_secs(),
+                });
+            }
+            if !told {
+                log::warn!(
+                    "task is held by another loader: waiting up to lock_timeout task={} holder={holder:?} lock_timeout_s={}",
+                    self.task,
+                    lock_timeout.as_secs()
+                );
+                told = true;
+            }
+            let left = lock_timeout.saturating_sub(started.elapsed());
+            if shutdown.wait(LOCK_RETRY.min(left)) == Waited::Stop {
+                return Err(SessionError::Stopped);
+            }
+        }
+    }
+
+    /// What the checkpoint says of its writer, else where the lock's session comes from.
+    fn holder_of_lock(&mut self, key: i64) -> Result<String, SessionError> {
+        if self.has_table("checkpoint")? {
+            let row = self
+                .client
+                .query_opt(
+                    "select holder from mysql2gp.checkpoint where task = $1",
+                    &[&self.task],
+                )
+                .operation("read the task's holder")?;
+            if let Some(row) = row {
+                return Ok(row.get(0));
+            }
+        }
+        let row = self
+            .client
+            .query_opt(
+                "select coalesce(host(a.client_addr), 'local') || ', backend ' || a.pid \
+                        || ', since ' || date_trunc('second', a.backend_start) \
+                   from pg_catalog.pg_locks l \
+                   join pg_catalog.pg_stat_activity a on a.pid = l.pid \
+                  where l.locktype = 'advisory' and l.granted and l.objsubid = 1 \
+                    and (l.classid::bigint << 32 | l.objid::bigint) = $1",
+                &[&key],
+            )
+            .operation("read the task's holder")?;
+        Ok(row.map_or_else(|| "unknown".into(), |row| row.get(0)))
+    }
+}
+
+/// How often a newcomer tries again; the lock of a dead session is free at once.
+const LOCK_RETRY: Duration = Duration::from_millis(250);
+
+/// Serializes the creation of the loader's tables; "m2gc" as a number.
+const CREATE_LOCK: i64 = 0x6d32_6763;
+
+fn set_replica_role(client: &mut Client) -> Result<ReplicaRole, PgError> {
+    let result = client.batch_execute("set session_replication_role = replica");
+    match result {
+        Ok(()) => Ok(ReplicaRole::Set),
+        Err(error) if error.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE) => {
+            Ok(ReplicaRole::NotPermitted)
+        }
+        Err(error) => {
+            Err::<(), _>(error).operation("set session_replication_role")?;
+            Ok(ReplicaRole::NotPermitted)
+        }
+    }
+}
+
+/// FNV-1a, 64 bits, over a prefix of ours and the task's name.
+fn lock_key(task: &str) -> i64 {
+    let hash = b"mysql2gp loader "
+        .iter()
+        .copied()
+        .chain(task.bytes())
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        });
+    i64::from_ne_bytes(hash.to_ne_bytes())
+}
+
+/// This process, for whoever finds the task held.
+pub fn holder() -> &'static str {
+    static HOLDER: OnceLock<String> = OnceLock::new();
+    HOLDER.get_or_init(|| {
+        let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        let since = SystemTime::now()
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap_or_default()
+            .as_secs();
+        format!(
+            "host {}, pid {}, since {}",
+            host.trim(),
+            std::process::id(),
+            utc(since)
+        )
+    })
+}
+
+/// Seconds since 1970 as `YYYY-MM-DD HH:MM:SSZ`.
+fn utc(seconds: u64) -> String {
+    let days = i64::try_from(seconds / 86_400).unwrap_or_default();
+    let (year, month, day) = crate::calendar::civil_from_days(days);
+    let of_day = seconds % 86_400;
+    format!(
+        "{year:04}-{month:02}-{day:02} {:02}:{:02}:{:02}Z",
+        of_day / 3600,
+        of_day / 60 % 60,
+        of_day % 60
+    )
+}
+
+/// Sequences and offsets are far below 2^63.
+pub fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+fn quote_literal(text: &str) -> String {
+    // standard_conforming_strings is on in our sessions.
+    format!("'{}'", text.replace('\'', "''"))
+}
+
+fn optional_literal(text: Option<&str>) -> String {
+    text.map_or_else(|| "null".into(), quote_literal)
+}
+
+fn commit_time(committed_at_us: Option<i64>) -> String {
+    match committed_at_us {
+        Some(us) => format!("timestamptz 'epoch' + interval '1 microsecond' * {us}"),
+        None => "null".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn literals_are_quoted() {
+        assert_eq!(quote_literal("a'b\\"), "'a''b\\'");
+        assert_eq!(optional_literal(None), "null");
+    }
+
+    #[test]
+    fn tasks_have_locks_of_their_own() {
+        assert_ne!(lock_key("a"), lock_key("b"));
+        assert_eq!(lock_key("a"), lock_key("a"));
+    }
+
+    #[test]
+    fn seconds_print_as_utc() {
+        assert_eq!(utc(1_700_000_000), "2023-11-14 22:13:20Z");
+    }
+}

@@ -1,0 +1,11 @@
+//! The loader against real servers: staging is written as the miner would, the target is
+//! compared with what the stream says.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "all of this is test code; the lints' own exceptions cover only test functions"
+)]
+
+mod apply;
+mod bench;
+mod staged;
