@@ -6,8 +6,21 @@
 #   NAME.catalog   information_schema's columns and indexes, tab separated
 #   NAME.select    what SELECT gives for every table afterwards: the oracle
 # The server must be a throw-away one, and its binlog readable through `datadir`.
-# Example: make_golden.sh mariadb1011 -S /tmp/m.sock -uroot -- types.sql mariadb.sql
-# SESSION is SQL put in front of every file. `.expected` files are written by the test:
+# Example: make_golden.sh mariadb1011 -S /tmp/m.sock -uroot -- types.sql charsets.sql mariadb.sql
+#
+#   mysql57                    types charsets mysql
+#   mysql97                    types charsets mysql mysql8
+#   mariadb1011                types charsets mariadb
+#   mariadb118                 types charsets mariadb mariadb11
+#   mysql57_events             events events_mixed          (gtid_mode=OFF)
+#   mysql97_events             events events_mysql8
+#   mariadb1011_events, 118    events events_mixed
+#   mysql97_compressed         compressed_transactions
+#   mariadb1011_compressed     compressed_events            (log_bin_compress=1, ..._min_len=10)
+#   mariadb1011_old_temporals  old_temporals
+#
+# The servers run with binlog_row_metadata=FULL where they know it.
+# `.expected` files are written by the test:
 #   MYSQL2GP_BLESS=1 cargo test -p miner --test main golden
 set -euo pipefail
 cd "$(dirname "$0")/../miner/tests/data"
@@ -24,7 +37,7 @@ sql() { mariadb --no-defaults --default-character-set=utf8mb4 "${options[@]}" -N
 sql -e 'drop database if exists golden; create database golden character set utf8mb4'
 sql -e 'reset master' 2>/dev/null || sql -e 'reset binary logs and gtids'
 for file in "$@"; do
-  { echo "${SESSION:-}"; cat "sql/$file"; } | sql golden
+  sql golden <"sql/$file"
 done
 
 sql --raw -e "

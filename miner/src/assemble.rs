@@ -359,6 +359,18 @@ impl Assembler {
                 }
                 Ok(self.end_statement(header))
             }
+            Statement::CreateSpecial(table) => {
+                if self.tables.selects(&table) {
+                    return Err(refused(
+                        end,
+                        Some(&table),
+                        "the statement makes a sequence or a system-versioned table, whose row events do not tell \
+                         current rows",
+                        "name the tables to replicate without it",
+                    ));
+                }
+                Ok(self.end_statement(header))
+            }
             Statement::DropDatabase(name) => {
                 if self.tables.selects_database(&name) {
                     self.open.push_statement(&name, "*", &text);

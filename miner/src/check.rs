@@ -8,7 +8,7 @@ use common::pg;
 use common::settings::{Settings, StartPoint};
 
 use crate::error::MinerError;
-use crate::source::{Catalog, LogFiles, Server, SourceError, connect};
+use crate::source::{Catalog, LogFiles, Server, SourceError, Unlogged, connect};
 
 /// Prints the checks and says how they went.
 pub fn run(settings: &Settings) -> ExitCode {
@@ -84,11 +84,20 @@ fn check_source(settings: &Settings, report: &mut Report) -> Result<(), MinerErr
             );
         }
     }
-    check_tables(settings, report)
+    check_tables(settings, &server, report)
 }
 
-fn check_tables(settings: &Settings, report: &mut Report) -> Result<(), MinerError> {
+fn check_tables(
+    settings: &Settings,
+    server: &Server,
+    report: &mut Report,
+) -> Result<(), MinerError> {
     let mut catalog = Catalog::new(&settings.source);
+    let unlogged = Unlogged::of_settings(settings);
+    match catalog.require_whole_log(&settings.tables, server, unlogged) {
+        Ok(()) => report.line("ok", "the log tells every change of the tables"),
+        Err(error) => report.fail(&MinerError::Source(error)),
+    }
     let names = catalog.tables(&settings.tables)?;
     for name in settings.tables.named().filter(|name| !names.contains(name)) {
         report.fail(&MinerError::Source(SourceError::NoSuchTable {

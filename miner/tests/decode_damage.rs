@@ -18,7 +18,8 @@ use proptest::prelude::*;
 
 use crate::decode_golden::{catalog, data, events};
 
-const FILES: [&str; 10] = [
+const FILES: [&str; 11] = [
+    "mariadb1011_old_temporals",
     "mariadb1011",
     "mariadb118",
     "mysql57",

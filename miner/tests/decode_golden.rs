@@ -342,3 +342,8 @@ fn golden_mysql_compressed_transactions_equal_their_select() {
 fn golden_mariadb_compressed_events_equal_their_select() {
     assert_eq!(compare("mariadb1011_compressed"), 10);
 }
+
+#[test]
+fn golden_mariadb_old_temporal_formats_equal_their_select() {
+    assert_eq!(compare("mariadb1011_old_temporals"), 92);
+}

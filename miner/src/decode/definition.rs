@@ -15,11 +15,13 @@ const BINARY_COLLATION: u64 = 63;
 /// Derives the definition in force at a table map from the event itself, which needs
 /// `binlog_row_metadata=FULL` at the source.
 ///
-/// Three things the event does not say: whether a column is generated, which unique
-/// index could serve as a key when it names none, and, on MariaDB, whether a BINARY(4) or BINARY(16) is really an INET4, INET6 or UUID, and a VARBINARY a VECTOR.
+/// Some things the event does not say: whether a column is generated, which unique
+/// index could serve as a key when it names none, and, on MariaDB, whether a BINARY(4) or BINARY(16) is really an INET4, INET6 or UUID, and a VARBINARY a VECTOR; and
+/// the fractional digits of times in MariaDB's old formats.
 /// A definition from the catalog settles them, provided that it fits the event. Without
 /// one, columns count as not generated, the table without a primary key as keyless, and
-/// binary columns as binary, so on MariaDB a catalog definition is a must.
+/// binary columns as binary, so on MariaDB a catalog definition is a must. Times in an
+/// old format are then refused.
 ///
 /// # Errors
 /// No names in the event; an unsupported type or charset; a catalog definition that does
@@ -114,7 +116,7 @@ fn column(
     };
     let hinted = hint
         .map(|hint| &hint.column_type)
-        .filter(|hint| hides_behind_binary(hint));
+        .filter(|hint| hides_behind_binary(hint) || is_old_temporal(wire));
     let column_type = match hinted {
         Some(hinted) => hinted.clone(),
         None => source.column_type()?,
@@ -132,6 +134,14 @@ fn hides_behind_binary(column_type: &ColumnType) -> bool {
     matches!(
         column_type,
         ColumnType::Inet4 | ColumnType::Inet6 | ColumnType::Uuid | ColumnType::Vector
+    )
+}
+
+/// Whether the wire type leaves the number of fractional digits open.
+fn is_old_temporal(wire: &WireColumn) -> bool {
+    matches!(
+        wire.type_code,
+        wire::TIMESTAMP | wire::DATETIME | wire::TIME
     )
 }
 

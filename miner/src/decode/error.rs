@@ -240,7 +240,7 @@ pub enum CellError {
     /// The text would exceed what a PostgreSQL field can hold.
     #[error("value of {bytes} bytes exceeds 1 GB as text")]
     Oversized {
-        /// Length of the binary value.
+        /// Length of the value, stored or as far as it was written as text.
         bytes: usize,
     },
     /// The bytes are not text in the column's charset.

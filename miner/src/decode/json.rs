@@ -50,24 +50,18 @@ pub(super) fn push_json(
     nul: NulBytePolicy,
     out: &mut CopyText,
 ) -> Result<(), CellError> {
-    let limit = out.bytes.len().saturating_add(MAX_TEXT_BYTES);
     let Some((kind, value)) = document.split_first() else {
         out.push_plain(b"null");
         return Ok(());
     };
     let mut printer = Printer {
+        limit: out.bytes.len().saturating_add(MAX_TEXT_BYTES),
         out,
         nul,
         budget: document.len(),
         depth: 0,
     };
-    printer.value(*kind, value)?;
-    if out.bytes.len() > limit {
-        return Err(CellError::Oversized {
-            bytes: document.len(),
-        });
-    }
-    Ok(())
+    printer.value(*kind, value)
 }
 
 /// Width of counts and offsets.
@@ -112,14 +106,25 @@ struct Printer<'o> {
     /// otherwise make the text grow without bound.
     budget: usize,
     depth: u32,
+    /// Length that the whole text may reach.
+    limit: usize,
 }
 
 impl Printer<'_> {
     fn spend(&mut self, bytes: usize) -> Result<(), CellError> {
+        self.check_size()?;
         self.budget = self
             .budget
             .checked_sub(bytes)
             .ok_or(malformed("values overlap"))?;
+        Ok(())
+    }
+
+    fn check_size(&self) -> Result<(), CellError> {
+        let bytes = self.out.bytes.len();
+        if bytes > self.limit {
+            return Err(CellError::Oversized { bytes });
+        }
         Ok(())
     }
 
@@ -273,6 +278,7 @@ impl Printer<'_> {
     }
 
     fn escape(&mut self, byte: u8) -> Result<(), CellError> {
+        self.check_size()?;
         let escape: &[u8] = match byte {
             b'"' => b"\\\\\"",
             b'\\' => b"\\\\\\\\",
@@ -383,5 +389,97 @@ fn push_base64(data: &[u8], out: &mut CopyText) {
             out.bytes
                 .push(if place <= chunk.len() { digit } else { b'=' });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(document: &[u8], nul: NulBytePolicy) -> Result<String, CellError> {
+        let mut out = CopyText::default();
+        push_json(document, nul, &mut out)?;
+        Ok(String::from_utf8(out.bytes).unwrap())
+    }
+
+    fn refused(document: &[u8]) -> CellError {
+        text(document, NulBytePolicy::Error).unwrap_err()
+    }
+
+    /// A string of less than 128 bytes.
+    fn string(text: &[u8]) -> Vec<u8> {
+        [&[kind::STRING, text.len().try_into().unwrap()], text].concat()
+    }
+
+    /// A small array whose `count` elements all point to the same value behind them.
+    fn shared_array(count: u16, element: &[u8]) -> Vec<u8> {
+        let (kind, value) = element.split_first().unwrap();
+        let offset = 4 + 3 * count;
+        let size = offset + u16::try_from(value.len()).unwrap();
+        let mut array = vec![kind::SMALL_ARRAY];
+        array.extend(count.to_le_bytes());
+        array.extend(size.to_le_bytes());
+        for _ in 0..count {
+            array.push(*kind);
+            array.extend(offset.to_le_bytes());
+        }
+        array.extend(value);
+        array
+    }
+
+    #[test]
+    fn objects_and_arrays_print_with_mysqls_spacing() {
+        // {"a": [1, true], "b": null}
+        let mut array = vec![2, 0, 10, 0, kind::INT16, 1, 0, kind::LITERAL, 1, 0];
+        let mut object = vec![2, 0, 0, 0, 18, 0, 1, 0, 19, 0, 1, 0];
+        object.extend([kind::SMALL_ARRAY, 20, 0, kind::LITERAL, 0, 0]);
+        object.extend(b"ab");
+        object.append(&mut array);
+        object[2] = u8::try_from(object.len()).unwrap();
+        object.insert(0, kind::SMALL_OBJECT);
+        assert_eq!(
+            text(&object, NulBytePolicy::Error).as_deref(),
+            Ok(r#"{"a": [1, true], "b": null}"#)
+        );
+        assert_eq!(text(&[], NulBytePolicy::Error).as_deref(), Ok("null"));
+    }
+
+    #[test]
+    fn strings_have_json_escapes_with_their_backslashes_escaped_for_copy() {
+        let found = text(&string(b"q\"b\\n\nu\x01\x7f/"), NulBytePolicy::Error);
+        assert_eq!(
+            found.as_deref(),
+            Ok("\"q\\\\\"b\\\\\\\\n\\\\nu\\\\u0001\u{7f}/\"")
+        );
+    }
+
+    #[test]
+    fn nul_in_strings_follows_the_policy() {
+        let document = string(b"a\0b");
+        assert_eq!(refused(&document), CellError::NulByte);
+        assert_eq!(
+            text(&document, NulBytePolicy::Strip).as_deref(),
+            Ok("\"ab\"")
+        );
+        assert_eq!(
+            text(&document, NulBytePolicy::Replace).as_deref(),
+            Ok("\"a\u{fffd}b\"")
+        );
+    }
+
+    #[test]
+    fn values_that_share_bytes_are_refused_before_they_multiply() {
+        let mut document = string(b"x");
+        for _ in 0..20 {
+            document = shared_array(10, &document);
+        }
+        assert_eq!(refused(&document), malformed("values overlap"));
+    }
+
+    #[test]
+    fn nesting_is_limited_as_in_mysql() {
+        let nested = |depth| (0..depth).fold(string(b"x"), |inner, _| shared_array(1, &inner));
+        assert!(text(&nested(100), NulBytePolicy::Error).is_ok());
+        assert_eq!(refused(&nested(101)), malformed("nested too deeply"));
     }
 }

@@ -51,6 +51,7 @@ mod number;
 mod plan;
 mod row;
 mod temporal;
+mod temporal_old;
 
 pub use catalog::{CatalogColumn, CatalogIndex, from_catalog};
 pub use copy_text::NulBytePolicy;

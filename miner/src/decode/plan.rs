@@ -46,9 +46,15 @@ pub(super) enum CellPlan {
     Time {
         digits: u8,
     },
-    OldDateTime,
-    OldTimestamp,
-    OldTime,
+    OldDateTime {
+        digits: u8,
+    },
+    OldTimestamp {
+        digits: u8,
+    },
+    OldTime {
+        digits: u8,
+    },
     Text {
         length_bytes: u8,
         max_bytes: usize,
@@ -441,21 +447,16 @@ fn plan_time(wire: &WireColumn, column_type: &ColumnType, digits: u8) -> Result<
         wire::DATETIME2 if is_datetime && new_format => Ok(CellPlan::DateTime { digits }),
         wire::TIMESTAMP2 if is_timestamp && new_format => Ok(CellPlan::Timestamp { digits }),
         wire::TIME2 if is_time && new_format => Ok(CellPlan::Time { digits }),
-        wire::DATETIME if is_datetime => old_format(digits, CellPlan::OldDateTime),
-        wire::TIMESTAMP if is_timestamp => old_format(digits, CellPlan::OldTimestamp),
-        wire::TIME if is_time => old_format(digits, CellPlan::OldTime),
+        // The old formats do not tell their digits, the definition does.
+        wire::DATETIME if is_datetime && digits <= MAX_DIGITS => {
+            Ok(CellPlan::OldDateTime { digits })
+        }
+        wire::TIMESTAMP if is_timestamp && digits <= MAX_DIGITS => {
+            Ok(CellPlan::OldTimestamp { digits })
+        }
+        wire::TIME if is_time && digits <= MAX_DIGITS => Ok(CellPlan::OldTime { digits }),
         _ => Err(Fault::Misfit),
     }
-}
-
-/// The old formats of MySQL have no fraction.
-fn old_format(digits: u8, plan: CellPlan) -> Result<CellPlan, Fault> {
-    if digits == 0 {
-        return Ok(plan);
-    }
-    Err(Fault::Unsupported(
-        "fractional seconds in MariaDB's format before 10.1".to_owned(),
-    ))
 }
 
 fn supported_charset(name: &str) -> Result<&'static Charset, Fault> {

@@ -16,10 +16,8 @@ use super::number::{push_bits, push_double, push_float, push_integer, push_year}
 use super::plan::{CellPlan, plan, type_name};
 use super::rows::ColumnBitmap;
 use super::table_map::TableMap;
-use super::temporal::{
-    push_date, push_datetime, push_old_datetime, push_old_time, push_old_timestamp, push_time,
-    push_timestamp,
-};
+use super::temporal::{push_date, push_datetime, push_time, push_timestamp};
+use super::temporal_old::{push_old_datetime, push_old_time, push_old_timestamp};
 
 /// Decoded row images in COPY text format. Meant to be reused: [`RowImage::clear`]
 /// keeps the memory.
@@ -221,9 +219,9 @@ impl CellPlan {
             Self::DateTime { digits } => push_datetime(*digits, input, out),
             Self::Timestamp { digits } => push_timestamp(*digits, input, out),
             Self::Time { digits } => push_time(*digits, input, out),
-            Self::OldDateTime => push_old_datetime(input, out),
-            Self::OldTimestamp => push_old_timestamp(input, out),
-            Self::OldTime => push_old_time(input, out),
+            Self::OldDateTime { digits } => push_old_datetime(*digits, input, out),
+            Self::OldTimestamp { digits } => push_old_timestamp(*digits, input, out),
+            Self::OldTime { digits } => push_old_time(*digits, input, out),
             Self::Text {
                 length_bytes,
                 max_bytes,
@@ -280,4 +278,206 @@ fn take_value<'a>(
         return Err(CellError::TooLong { bytes: value.len() });
     }
     Ok(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use common::table::{Column, ColumnType, IntegerWidth, Key, Sign};
+
+    use super::*;
+    use crate::decode::table_map::{WireColumn, wire};
+
+    /// `id int` (the key), `t varchar(10) latin1`, `u varchar(10) utf8mb4`.
+    fn table() -> (TableMap, TableDefinition) {
+        let column = |name: &str, column_type| Column {
+            name: name.to_owned(),
+            column_type,
+            nullable: true,
+            generated: false,
+        };
+        let varchar = |charset: &str| ColumnType::Varchar {
+            max_chars: 10,
+            charset: charset.to_owned(),
+        };
+        let wire = |type_code, metadata| WireColumn {
+            type_code,
+            metadata,
+            nullable: true,
+        };
+        let name = TableName::new("d", "t");
+        let map = TableMap {
+            table_id: 1,
+            name: name.clone(),
+            columns: vec![
+                wire(wire::LONG, 0),
+                wire(wire::VARCHAR, 10),
+                wire(wire::VARCHAR, 40),
+            ],
+            metadata: None,
+        };
+        let integer = ColumnType::Integer {
+            width: IntegerWidth::Int,
+            sign: Sign::Signed,
+        };
+        let definition = TableDefinition {
+            name,
+            columns: vec![
+                column("id", integer),
+                column("t", varchar("latin1")),
+                column("u", varchar("utf8mb4")),
+            ],
+            key: Key::Primary(vec![0, 2]),
+        };
+        (map, definition)
+    }
+
+    fn decoder(policy: NulBytePolicy) -> RowDecoder {
+        let (map, definition) = table();
+        RowDecoder::new(&map, &definition, policy).unwrap()
+    }
+
+    fn full() -> ColumnBitmap<'static> {
+        ColumnBitmap::new(&[0x07], 3).unwrap()
+    }
+
+    const ROW: &[u8] = b"\0\x01\0\0\0\x03a\tb\x02\xc3\xa9";
+
+    #[test]
+    fn images_follow_one_another() {
+        let decoder = decoder(NulBytePolicy::Error);
+        let bytes = [ROW, b"\x06\xff\xff\xff\xff"].concat();
+        let mut input = bytes.as_slice();
+        let mut image = RowImage::new();
+        decoder.decode(&mut input, full(), &mut image).unwrap();
+        decoder.decode(&mut input, full(), &mut image).unwrap();
+        assert!(input.is_empty());
+        assert_eq!(image.text(), "1\ta\\tb\té\t-1\t\\N\t\\N".as_bytes());
+        let cells: Vec<&[u8]> = image.cells().collect();
+        assert_eq!(
+            cells,
+            [
+                b"1".as_slice(),
+                b"a\\tb",
+                "é".as_bytes(),
+                b"-1",
+                b"\\N",
+                b"\\N"
+            ]
+        );
+        assert_eq!(image.cell(6), None);
+        image.clear();
+        assert!(image.is_empty() && image.text().is_empty());
+    }
+
+    #[test]
+    fn a_row_cut_anywhere_leaves_the_image_as_it_was() {
+        let decoder = decoder(NulBytePolicy::Error);
+        let mut image = RowImage::new();
+        decoder.decode(&mut &ROW[..], full(), &mut image).unwrap();
+        let before = image.text().to_vec();
+        for cut in 0..ROW.len() {
+            let found = decoder.decode(&mut &ROW[..cut], full(), &mut image);
+            assert!(found.is_err(), "cut at {cut}");
+            assert_eq!((image.text(), image.len()), (before.as_slice(), 3));
+        }
+    }
+
+    #[test]
+    fn partial_images_are_refused_with_their_count() {
+        let decoder = decoder(NulBytePolicy::Error);
+        let partial = ColumnBitmap::new(&[0x05], 3).unwrap();
+        let error = decoder
+            .decode(&mut &ROW[..], partial, &mut RowImage::new())
+            .unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "d.t: row image has 2 of 3 columns, binlog_row_image must be FULL"
+        );
+    }
+
+    #[test]
+    fn nul_policy_holds_outside_the_key_only() {
+        let decoder = decoder(NulBytePolicy::Strip);
+        let mut image = RowImage::new();
+        let outside = b"\0\x01\0\0\0\x03a\0b\x01k";
+        decoder
+            .decode(&mut &outside[..], full(), &mut image)
+            .unwrap();
+        assert_eq!(
+            (image.text(), image.nul_substitutions()),
+            (b"1\tab\tk".as_slice(), 1)
+        );
+        let inside = b"\0\x01\0\0\0\x01a\x02k\0";
+        let error = decoder
+            .decode(&mut &inside[..], full(), &mut image)
+            .unwrap_err();
+        assert!(
+            matches!(&error, DecodeError::Cell { column, source: CellError::NulByte, .. }
+                if column == "u"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn errors_name_table_and_column_but_no_value() {
+        let decoder = decoder(NulBytePolicy::Error);
+        let secret = b"\0\x01\0\0\0\x01a\x07secret\xff";
+        let error = decoder
+            .decode(&mut &secret[..], full(), &mut RowImage::new())
+            .unwrap_err();
+        assert_eq!(error.to_string(), "d.t: column u (VARCHAR)");
+        assert!(!format!("{error:?}").contains("secret"));
+        let long = b"\0\x01\0\0\0\x0babcdefghijk\0";
+        let error = decoder
+            .decode(&mut &long[..], full(), &mut RowImage::new())
+            .unwrap_err();
+        assert!(matches!(
+            error,
+            DecodeError::Cell {
+                source: CellError::TooLong { bytes: 11 },
+                ..
+            }
+        ));
+    }
+
+    #[test]
+    fn a_definition_that_does_not_fit_names_the_column() {
+        let (map, definition) = table();
+        let mut wider = map.clone();
+        wider.columns.push(wider.columns[0]);
+        let error = RowDecoder::new(&wider, &definition, NulBytePolicy::Error).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "d.t: definition does not fit the event: 3 columns expected, 4 found"
+        );
+        let mut other = map.clone();
+        other.columns[1].metadata = 20;
+        let error = RowDecoder::new(&other, &definition, NulBytePolicy::Error).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "d.t: definition does not fit the event: column t: VARCHAR(10) latin1 expected, \
+             VARCHAR or VARBINARY of 20 bytes found"
+        );
+        let mut other = map;
+        other.columns[0].type_code = wire::LONGLONG;
+        let error = RowDecoder::new(&other, &definition, NulBytePolicy::Error).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "d.t: definition does not fit the event: column id: INT expected, BIGINT found"
+        );
+    }
+
+    #[test]
+    fn an_unsupported_charset_is_refused_by_name() {
+        let (map, mut definition) = table();
+        definition.columns[1].column_type = ColumnType::Varchar {
+            max_chars: 10,
+            charset: "swe7".to_owned(),
+        };
+        let error = RowDecoder::new(&map, &definition, NulBytePolicy::Error).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "d.t: column t has character set swe7, which is not supported"
+        );
+    }
 }

@@ -5,7 +5,7 @@
 //! counts hundredths, ten-thousandths or millionths. Fractions have exactly the
 //! column's digits here. Zero and partial dates are written as they are.
 
-use super::bytes::{big_endian, little_endian, take, take_array};
+use super::bytes::{big_endian, take, take_array};
 use super::copy_text::CopyText;
 use super::error::CellError;
 
@@ -24,23 +24,23 @@ const ZERO_DATETIME: Calendar = Calendar {
 
 /// A wall clock reading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Calendar {
-    year: u32,
-    month: u32,
-    day: u32,
-    hour: u32,
-    minute: u32,
-    second: u32,
+pub(super) struct Calendar {
+    pub(super) year: u32,
+    pub(super) month: u32,
+    pub(super) day: u32,
+    pub(super) hour: u32,
+    pub(super) minute: u32,
+    pub(super) second: u32,
 }
 
 impl Calendar {
-    fn check(self) -> Result<Self, CellError> {
+    pub(super) fn check(self) -> Result<Self, CellError> {
         check_date(self.year, self.month, self.day)?;
         check_clock(self.hour, 23, self.minute, self.second)?;
         Ok(self)
     }
 
-    fn push(&self, out: &mut CopyText) {
+    pub(super) fn push(&self, out: &mut CopyText) {
         push_date_parts(self.year, self.month, self.day, out);
         out.push_plain(b" ");
         push_clock(self.hour, self.minute, self.second, out);
@@ -94,7 +94,7 @@ fn push_clock(hour: u32, minute: u32, second: u32, out: &mut CopyText) {
 }
 
 /// Appends `.` and exactly `digits` digits of a fraction in units of 10^-digits.
-fn push_fraction(mut fraction: u32, digits: u8, out: &mut CopyText) {
+pub(super) fn push_fraction(mut fraction: u32, digits: u8, out: &mut CopyText) {
     if digits == 0 {
         return;
     }
@@ -111,7 +111,7 @@ fn push_fraction(mut fraction: u32, digits: u8, out: &mut CopyText) {
 }
 
 /// Bytes of a stored fraction.
-fn fraction_bytes(digits: u8) -> usize {
+pub(super) fn fraction_bytes(digits: u8) -> usize {
     usize::from(digits).div_ceil(2)
 }
 
@@ -185,14 +185,8 @@ pub(super) fn push_timestamp(
     Ok(())
 }
 
-/// Appends the old TIMESTAMP: 4 bytes little-endian.
-pub(super) fn push_old_timestamp(input: &mut &[u8], out: &mut CopyText) -> Result<(), CellError> {
-    push_instant(u32::from_le_bytes(take_array(input)?), 0, 0, out);
-    Ok(())
-}
-
 /// An instant in UTC with offset; the zero date is not an instant and has none.
-fn push_instant(seconds: u32, fraction: u32, digits: u8, out: &mut CopyText) {
+pub(super) fn push_instant(seconds: u32, fraction: u32, digits: u8, out: &mut CopyText) {
     if seconds == 0 && fraction == 0 {
         ZERO_DATETIME.push(out);
         push_fraction(0, digits, out);
@@ -255,16 +249,21 @@ pub(super) fn push_time(
 }
 
 /// A signed clock reading.
-struct Duration {
-    negative: bool,
-    hour: u32,
-    minute: u32,
-    second: u32,
+pub(super) struct Duration {
+    pub(super) negative: bool,
+    pub(super) hour: u32,
+    pub(super) minute: u32,
+    pub(super) second: u32,
 }
 
 impl Duration {
     /// Appends it with at least two digits of hours, as the server prints it.
-    fn push(&self, fraction: u32, digits: u8, out: &mut CopyText) -> Result<(), CellError> {
+    pub(super) fn push(
+        &self,
+        fraction: u32,
+        digits: u8,
+        out: &mut CopyText,
+    ) -> Result<(), CellError> {
         check_clock(self.hour, 838, self.minute, self.second)?;
         if self.negative {
             out.push_plain(b"-");
@@ -277,43 +276,6 @@ impl Duration {
         push_fraction(fraction, digits, out);
         Ok(())
     }
-}
-
-/// Appends the old DATETIME: 8 bytes little-endian, the number YYYYMMDDhhmmss.
-pub(super) fn push_old_datetime(input: &mut &[u8], out: &mut CopyText) -> Result<(), CellError> {
-    let stored = u64::from_le_bytes(take_array(input)?);
-    let out_of_range = |_| CellError::range("datetime");
-    let date = u32::try_from(stored / 1_000_000).map_err(out_of_range)?;
-    let time = u32::try_from(stored % 1_000_000).map_err(out_of_range)?;
-    let datetime = Calendar {
-        year: date / 10_000,
-        month: date / 100 % 100,
-        day: date % 100,
-        hour: time / 10_000,
-        minute: time / 100 % 100,
-        second: time % 100,
-    };
-    datetime.check()?.push(out);
-    Ok(())
-}
-
-/// Appends the old TIME: 3 bytes little-endian, the signed number hhhmmss.
-pub(super) fn push_old_time(input: &mut &[u8], out: &mut CopyText) -> Result<(), CellError> {
-    let stored = little_endian(take(input, 3)?);
-    let negative = stored & 0x80_0000 != 0;
-    let magnitude = if negative {
-        0x100_0000 - stored
-    } else {
-        stored
-    };
-    let magnitude = u32::try_from(magnitude).map_err(|_| CellError::range("time"))?;
-    let time = Duration {
-        negative,
-        hour: magnitude / 10_000,
-        minute: magnitude / 100 % 100,
-        second: magnitude % 100,
-    };
-    time.push(0, 0, out)
 }
 
 /// Fraction digits of a packed time inside JSON.
@@ -517,23 +479,5 @@ mod tests {
         let bytes = time_bytes(false, 839, 0, 0, 0, 0);
         let found = text(&bytes, |input, out| push_time(0, input, out));
         assert_eq!(found, Err(CellError::range("hour")));
-    }
-
-    #[test]
-    fn old_formats_are_plain_numbers() {
-        let bytes = 20_240_102_030_405_u64.to_le_bytes();
-        assert_eq!(
-            text(&bytes, push_old_datetime).as_deref(),
-            Ok("2024-01-02 03:04:05")
-        );
-        let bytes = 1_700_000_000_u32.to_le_bytes();
-        assert_eq!(
-            text(&bytes, push_old_timestamp).as_deref(),
-            Ok("2023-11-14 22:13:20+00")
-        );
-        let [a, b, c, _] = (-8_385_959_i32).to_le_bytes();
-        assert_eq!(text(&[a, b, c], push_old_time).as_deref(), Ok("-838:59:59"));
-        let [a, b, c, _] = 10_203_i32.to_le_bytes();
-        assert_eq!(text(&[a, b, c], push_old_time).as_deref(), Ok("01:02:03"));
     }
 }

@@ -31,7 +31,7 @@ use crate::assemble::Assembler;
 use crate::error::MinerError;
 use crate::filter::{FilterSettings, Tables};
 use crate::history::History;
-use crate::source::{Catalog, EventStream, LogFiles, Server, connect};
+use crate::source::{Catalog, EventStream, LogFiles, Server, Unlogged, connect};
 use crate::stage::{Message, Stager, StagingSession};
 
 use assembly::{Assembly, AssemblySettings, Channels, Received};
@@ -156,7 +156,8 @@ impl Attempt<'_> {
         let Some(open) = session.take() else {
             return Ok(());
         };
-        let (result, kept) = self.pump(Stager::new(open), prepared, bound);
+        let (result, kept) =
+            self.pump(Stager::new(open, &prepared.start.position), prepared, bound);
         *session = kept;
         result
     }
@@ -177,6 +178,11 @@ impl Attempt<'_> {
         let staged = session.staged()?;
         let start = start::decide(self.settings, session, &staged, &server, &files)?;
         let mut catalog = Catalog::new(source);
+        catalog.require_whole_log(
+            &self.settings.tables,
+            &server,
+            Unlogged::of_settings(self.settings),
+        )?;
         let names = catalog.tables(&self.settings.tables)?;
         let missing: Vec<_> = self
             .settings

@@ -4,6 +4,7 @@ use common::error::ErrorClass;
 use common::position::{BinlogPosition, LogId};
 use common::table::TableName;
 
+use super::catalog::{Cascade, SpecialTable};
 use crate::decode::DecodeError;
 
 /// Why the source cannot be read.
@@ -124,6 +125,26 @@ pub enum SourceError {
         /// Why.
         source: DecodeError,
     },
+    /// Sequences or system-versioned tables.
+    #[error(
+        "the table list selects {}, whose row events do not tell current rows: name the tables to replicate without them",
+        special(tables)
+    )]
+    SpecialTables {
+        /// The tables.
+        tables: Vec<SpecialTable>,
+    },
+    /// Foreign keys whose cascades are not in the log.
+    #[error(
+        "the source does not log rows that foreign keys change: {}; drop these rules at the source and do their work \
+         in the application, take the tables out of the list, or set allow_unlogged_cascades = true in [desc.pgsql] if \
+         parents are never deleted and their keys never change",
+        cascades(keys)
+    )]
+    UnloggedCascades {
+        /// The foreign keys.
+        keys: Vec<Cascade>,
+    },
     /// No binlog file at all.
     #[error("the source has no binlog files: SHOW BINARY LOGS is empty")]
     NoFiles,
@@ -135,6 +156,30 @@ pub enum SourceError {
         /// The answer.
         value: String,
     },
+}
+
+fn special(tables: &[SpecialTable]) -> String {
+    let names: Vec<String> = tables
+        .iter()
+        .map(|table| format!("{} ({})", table.name, table.kind.to_lowercase()))
+        .collect();
+    names.join(", ")
+}
+
+fn cascades(keys: &[Cascade]) -> String {
+    let names: Vec<String> = keys
+        .iter()
+        .map(|key| {
+            format!(
+                "{} of {} (on delete {}, on update {})",
+                key.constraint,
+                key.child,
+                key.on_delete.to_lowercase(),
+                key.on_update.to_lowercase()
+            )
+        })
+        .collect();
+    names.join(", ")
 }
 
 fn names(tables: &[TableName]) -> String {
@@ -209,6 +254,8 @@ impl SourceError {
             | Self::Purged { .. }
             | Self::OtherServer { .. }
             | Self::Definition { .. }
+            | Self::SpecialTables { .. }
+            | Self::UnloggedCascades { .. }
             | Self::NoFiles
             | Self::Unexpected { .. } => ErrorClass::Operator,
         }

@@ -10,7 +10,7 @@ mod error;
 mod server;
 mod stream;
 
-pub use catalog::Catalog;
+pub use catalog::{Cascade, Catalog, SpecialTable, Unlogged};
 pub use connect::connect;
 pub use error::SourceError;
 pub use server::{Flavor, LogFiles, Server};

@@ -84,6 +84,7 @@ const SIZE_INTERVAL: Duration = Duration::from_secs(5);
 /// Writes units.
 pub struct Stager {
     session: StagingSession,
+    start: String,
     copy: Option<(i64, Statement)>,
     /// Whether a staging transaction is open.
     in_transaction: bool,
@@ -95,10 +96,11 @@ pub struct Stager {
 }
 
 impl Stager {
-    /// A writer over a session that holds the lock.
-    pub fn new(session: StagingSession) -> Self {
+    /// A writer over a session that holds the lock; mining began at `start`.
+    pub fn new(session: StagingSession, start: &BinlogPosition) -> Self {
         Self {
             session,
+            start: start.to_string(),
             copy: None,
             in_transaction: false,
             uncommitted: DefinitionChanges::default(),
@@ -268,9 +270,9 @@ impl Stager {
         let begun = client
             .execute(
                 "insert into mysql2gp.segment (segment_no, first_transaction_seq, first_position) \
-                 select $1, transaction_seq + 1, staged_file || ':' || staged_pos from mysql2gp.miner \
+                 select $1, transaction_seq + 1, coalesce(staged_file || ':' || staged_pos, $2) from mysql2gp.miner \
                  on conflict do nothing",
-                &[&segment_no],
+                &[&segment_no, &self.start],
             )
             .operation("begin segment")?;
         if begun > 0 {

@@ -124,7 +124,13 @@ impl Charset {
         if text.len() > MAX_TEXT_BYTES {
             return Err(CellError::Oversized { bytes: text.len() });
         }
-        self.transcode(text, &mut Escaped { nul, out })
+        let start = out.bytes.len();
+        self.transcode(text, &mut Escaped { nul, out })?;
+        let bytes = out.bytes.len().saturating_sub(start);
+        if bytes > MAX_TEXT_BYTES {
+            return Err(CellError::Oversized { bytes });
+        }
+        Ok(())
     }
 
     /// Text as a string, for labels.
