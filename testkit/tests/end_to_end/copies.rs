@@ -17,7 +17,7 @@ fn a_second_copy_says_who_holds_the_task_and_exits() {
         for args in [&[][..], &["--once"]] {
             let mut second = run(&files, args);
             let pid = pid.to_string();
-            assert_ends(&mut second, 1, &["holds", "copies_staging", &pid]);
+            assert_ends(&mut second, 1, &["copies_staging", "another", &pid]);
         }
     }
     // The first ones did not notice.
