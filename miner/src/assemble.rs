@@ -154,7 +154,13 @@ impl Assembler {
                 self.file_created = Some(format.timestamp);
                 Ok(self.between())
             }
-            Event::Rotate { .. } | Event::Stop => {
+            Event::Rotate { .. } => {
+                // Of another file now, whose own event comes next.
+                self.file_created = None;
+                self.tables.forget_maps();
+                Ok(self.between())
+            }
+            Event::Stop => {
                 self.tables.forget_maps();
                 Ok(self.between())
             }
