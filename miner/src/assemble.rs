@@ -15,8 +15,8 @@ use common::table::TableName;
 use log::warn;
 
 use crate::decode::{
-    Event, EventHeader, EventParser, MariaDbForm, QueryEvent, RowImage, RowOperation, RowsEvent,
-    TransactionPayload, XaPhase, event_name,
+    AlterPhase, Event, EventHeader, EventParser, MariaDbForm, QueryEvent, RowImage, RowOperation,
+    RowsEvent, TransactionPayload, XaPhase, event_name,
 };
 use crate::error::{MinerError, Place};
 use crate::filter::{BeforeImage, Replicated, Tables};
@@ -58,12 +58,24 @@ pub struct Commit {
 struct Head {
     gtid: Option<Gtid>,
     commit_us: Option<i64>,
-    /// Whether a COMMIT or XID will end it.
-    explicit: bool,
     /// Whether any event of it has come.
     begun: bool,
-    /// Whether XA PREPARE will put it aside, so that its lines stay together until then.
-    parks: bool,
+    ending: Ending,
+}
+
+/// How a transaction will end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Ending {
+    /// With its first statement.
+    #[default]
+    Statement,
+    /// With COMMIT or XID.
+    Commit,
+    /// With XA PREPARE, which puts it aside: its lines stay together until then.
+    Prepare,
+    /// With its first statement, which changes nothing: the announcement of an ALTER TABLE
+    /// that another one will complete, or the end of one that failed.
+    Announcement,
 }
 
 /// Assembles transactions.
@@ -114,7 +126,7 @@ impl Assembler {
 
     /// Whether the open transaction's lines must stay together.
     pub fn keeps_together(&self) -> bool {
-        self.head.parks && self.open.pending_bytes() < PARKED_BYTES_MAX
+        self.head.ending == Ending::Prepare && self.open.pending_bytes() < PARKED_BYTES_MAX
     }
 
     /// GTIDs up to the last complete transaction, when known.
@@ -154,7 +166,13 @@ impl Assembler {
                 self.file_created = Some(format.timestamp);
                 Ok(self.between())
             }
-            Event::Rotate { .. } | Event::Stop => {
+            Event::Rotate { .. } => {
+                // Of another file now, whose own event comes next.
+                self.file_created = None;
+                self.tables.forget_maps();
+                Ok(self.between())
+            }
+            Event::Stop => {
                 self.tables.forget_maps();
                 Ok(self.between())
             }
@@ -176,12 +194,16 @@ impl Assembler {
                 Ok(Step::Open)
             }
             Event::MariaDbGtid(event) => {
-                let explicit = match event.form {
-                    MariaDbForm::Standalone | MariaDbForm::XaCompleted(_) => false,
-                    MariaDbForm::Transaction | MariaDbForm::XaPrepared(_) => true,
+                let ending = match (&event.alter_phase, &event.form) {
+                    (Some(AlterPhase::Start | AlterPhase::Rollback { .. }), _) => {
+                        Ending::Announcement
+                    }
+                    (_, MariaDbForm::Standalone | MariaDbForm::XaCompleted(_)) => Ending::Statement,
+                    (_, MariaDbForm::Transaction) => Ending::Commit,
+                    (_, MariaDbForm::XaPrepared(_)) => Ending::Prepare,
                 };
                 self.begin(Some(Gtid::MariaDb(event.gtid)), None);
-                self.head.explicit = explicit;
+                self.head.ending = ending;
                 Ok(Step::Open)
             }
             Event::Query(query) => self.query(header, &query, end),
@@ -287,13 +309,16 @@ impl Assembler {
         query: &QueryEvent<'_>,
         end: &BinlogPosition,
     ) -> Result<Step<'static>, MinerError> {
+        if self.head.ending == Ending::Announcement {
+            return Ok(self.commit(header));
+        }
         let text = String::from_utf8_lossy(&query.statement);
         let database = String::from_utf8_lossy(query.database);
         let backslash = Backslash::of_sql_mode(query.status.sql_mode);
         match statement::classify(&text, &database, backslash) {
             Statement::Begin => {
                 self.head.begun = true;
-                self.head.explicit = true;
+                self.head.ending = Ending::Commit;
                 Ok(Step::Open)
             }
             Statement::Commit => Ok(self.commit(header)),
@@ -314,8 +339,7 @@ impl Assembler {
             },
             Statement::XaStart => {
                 self.head.begun = true;
-                self.head.explicit = true;
-                self.head.parks = true;
+                self.head.ending = Ending::Prepare;
                 Ok(Step::Open)
             }
             Statement::XaCommit(id) => {
@@ -353,6 +377,11 @@ impl Assembler {
                 Ok(self.end_statement(header))
             }
             Statement::CreateTable(table) => {
+                // CREATE TABLE … SELECT of MySQL 8.0.21 and later: rows and XID follow.
+                if ends_with_start_transaction(&text) {
+                    self.head.begun = true;
+                    self.head.ending = Ending::Commit;
+                }
                 if self.tables.selects(&table) {
                     self.tables.supersede(&table, end);
                     self.tables.add(table);
@@ -388,10 +417,9 @@ impl Assembler {
 
     /// A statement outside of an explicit transaction is one of its own.
     fn end_statement(&mut self, header: &EventHeader) -> Step<'static> {
-        if self.head.explicit {
-            Step::Open
-        } else {
-            self.commit(header)
+        match self.head.ending {
+            Ending::Commit | Ending::Prepare => Step::Open,
+            Ending::Statement | Ending::Announcement => self.commit(header),
         }
     }
 
@@ -511,6 +539,13 @@ impl Assembler {
             )
         })
     }
+}
+
+fn ends_with_start_transaction(text: &str) -> bool {
+    text.to_ascii_uppercase()
+        .trim_end()
+        .strip_suffix("TRANSACTION")
+        .is_some_and(|rest| rest.trim_end().ends_with("START"))
 }
 
 /// Appends the line of one row event.

@@ -391,7 +391,7 @@ enum Durable {
 fn position_sql(end: &StagedEnd) -> String {
     let created = end
         .file_created
-        .map_or_else(|| "file_created".into(), |created| created.to_string());
+        .map_or_else(|| "null".into(), |created| created.to_string());
     let gtid_set = end
         .gtid_set
         .as_deref()
