@@ -114,6 +114,15 @@ impl<'a> Assembly<'a> {
         if self.bound.reached(&self.position) {
             return Ok(());
         }
+        let result = self.assemble(shutdown);
+        if result.is_err() {
+            // What is complete before a refused event is staged: the operator goes on from there.
+            self.hand_over_end();
+        }
+        result
+    }
+
+    fn assemble(&mut self, shutdown: &Shutdown) -> Result<(), MinerError> {
         loop {
             match self.next(shutdown) {
                 Next::Event(received) => {
