@@ -4,6 +4,8 @@
 //! crate depends on neither.
 
 // Vocabulary: what a table and a position are.
+// Vocabulary: what a table, a position and a staged change are.
+pub mod gtid;
 pub mod table;
 
 pub mod position;
@@ -14,6 +16,8 @@ pub mod staging;
 pub mod checkpoint;
 
 // Connections to PostgreSQL.
+pub mod secret;
+
 pub mod pg;
 
 // The shell of a program: settings, log, errors, waiting, stopping.

@@ -89,11 +89,13 @@ create table mysql2gp.definition (
     database_name text not null,
     table_name    text not null,
     valid_from    text not null,
+    valid_until   text,
     definition    jsonb not null,
     created_at    timestamptz not null default now()
 );
-comment on table mysql2gp.definition is 'table definitions, one row per version; never updated';
+comment on table mysql2gp.definition is 'table definitions, one row per version';
 comment on column mysql2gp.definition.valid_from is 'FILE:POS of the first event decoded with this version';
+comment on column mysql2gp.definition.valid_until is 'FILE:POS of the DDL statement that ended the version; null while it is in force';
 comment on column mysql2gp.definition.definition is 'columns in source order with their types, and the key';
 
 -- Tables that the task replicates, as the miner sees them in the source.
@@ -104,6 +106,15 @@ create table mysql2gp.replicated_table (
     primary key (database_name, table_name)
 );
 comment on table mysql2gp.replicated_table is 'tables that the list selects; written by the miner';
+
+-- Prepared XA transactions: their lines stand in the place of their XA COMMIT when that comes.
+create table mysql2gp.prepared (
+    xid       text primary key,
+    lines     bytea not null,
+    parked_at timestamptz not null default now()
+);
+comment on table mysql2gp.prepared is 'XA transactions that are prepared at the source and neither committed nor rolled back';
+comment on column mysql2gp.prepared.lines is 'staged lines; empty when no replicated table was changed';
 
 -- The loader's counters by table.
 create table mysql2gp.table_progress (
@@ -213,6 +224,28 @@ language sql immutable strict parallel safe as $$
      order by n
      limit 1
 $$;
+
+-- Commit time of the oldest staged transaction behind number applied; null when there is none.
+-- Looks into one segment, found by its first transaction.
+create function mysql2gp.oldest_commit_behind(applied bigint) returns timestamptz
+language sql stable strict parallel safe as $$
+    select 'epoch'::timestamptz + split_part(l.line, E'\t', 5)::bigint * interval '1 microsecond'
+      from (select c.chunk_seq, coalesce(c.payload, c.big_payload) as lines
+              from mysql2gp.chunk c
+             where c.chunk_seq >= (select coalesce(max(s.segment_no), 0) * 1048576
+                                     from mysql2gp.segment s
+                                    where s.first_transaction_seq <= applied + 1)
+               and c.commits > 0
+               and c.first_transaction_seq + c.commits > applied + 1
+             order by c.chunk_seq
+             limit 1) f
+     cross join lateral unnest(string_to_array(f.lines, E'\n')) with ordinality as l(line, n)
+     where left(l.line, 1) = 'C'
+       and substr(split_part(l.line, E'\t', 1), 2)::bigint > applied
+     order by l.n
+     limit 1
+$$;
+comment on function mysql2gp.oldest_commit_behind(bigint) is 'commit time of the first transaction behind this number';
 
 -- An object of column names and canonical values.
 create function mysql2gp.object(names text[], cells text[]) returns jsonb
@@ -387,15 +420,17 @@ select r.database_name,
        coalesce(p.applied_rows, 0) as applied_rows,
        round((p.inserts + p.updates + p.deletes)::numeric / nullif(p.applied_rows, 0), 2) as merge_ratio,
        p.last_commit_time,
-       case
-           when l.transaction_seq >= m.transaction_seq then 0
-           else greatest(0, extract(epoch from now() - l.applied_commit_time))
-       end::numeric(18, 3) as lag_seconds,
+       b.lag::numeric(18, 3) as lag_seconds,
        p.last_error
   from mysql2gp.replicated_table r
   left join mysql2gp.table_progress p using (database_name, table_name)
- cross join mysql2gp.miner m
- cross join mysql2gp.loader l;
+ cross join (
+       select case
+                  when l.transaction_seq >= m.transaction_seq then 0
+                  else greatest(0, extract(epoch from now() - mysql2gp.oldest_commit_behind(l.transaction_seq)))
+              end as lag
+         from mysql2gp.miner m
+        cross join mysql2gp.loader l) b;
 comment on view mysql2gp.tables is 'replicated tables and what was applied to them in this staging''s lifetime';
 comment on column mysql2gp.tables.database_name is 'database at the source';
 comment on column mysql2gp.tables.table_name is 'table at the source';
@@ -439,7 +474,8 @@ select m.source,
  cross join mysql2gp.loader l
  cross join lateral (
        select case
-                  when m.state = 'running' and m.caught_up then 0
+                  -- A miner that lives confirms its position every second.
+                  when m.state = 'running' and m.caught_up and m.staged_at > now() - interval '10 seconds' then 0
                   when m.state = 'running' then greatest(0, extract(epoch from now() - m.staged_commit_time))
                   else greatest(0, extract(epoch from now() - m.staged_at))
               end as miner_lag) i
@@ -447,7 +483,7 @@ select m.source,
        select i.miner_lag,
               case
                   when l.transaction_seq >= m.transaction_seq then i.miner_lag
-                  else greatest(0, extract(epoch from now() - l.applied_commit_time))
+                  else greatest(0, extract(epoch from now() - mysql2gp.oldest_commit_behind(l.transaction_seq)))
               end as total_lag) g;
 comment on view mysql2gp.status is 'the task at a glance';
 comment on column mysql2gp.status.source is 'host and port of the source';

@@ -4,12 +4,12 @@
 //! they are parsed here and handed on keyword by keyword. Source: PostgreSQL manual, libpq,
 //! "Connection Strings" and "The Password File".
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use postgres::config::Host;
 
-use crate::settings::Secret;
+use crate::secret::{Secret, readable_by_others};
 
 /// TLS as libpq's `sslmode` names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -498,12 +498,6 @@ fn password_from_line(line: &str, wanted: &[&str; 4]) -> Option<String> {
             .zip(wanted)
             .all(|(field, wanted)| field == "*" || field == wanted);
     matches.then_some(password)
-}
-
-/// Whether group or others may read the file.
-pub(crate) fn readable_by_others(path: &Path) -> bool {
-    use std::os::unix::fs::PermissionsExt as _;
-    std::fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o077 != 0)
 }
 
 #[cfg(test)]

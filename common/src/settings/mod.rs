@@ -4,41 +4,23 @@
 //! [`raw`] holds what users write, this module what the programs work with; nothing below
 //! `main` sees the raw form. No error shows a value of the file: one of them is a password.
 
+mod error;
+mod keys;
 mod raw;
 mod tables;
+mod validate;
 
 use std::collections::HashMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-pub use raw::SettingsError;
+pub use error::SettingsError;
 pub use tables::{Pattern, Rule, TableList};
 
 use crate::pg::conninfo::{self, Conninfo};
 use crate::position::{BinlogFile, BinlogPosition};
-
-/// A text that never prints itself.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Wraps a secret.
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-
-    /// The text, for the one call that needs it.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("<redacted>")
-    }
-}
+use crate::secret::{Secret, readable_by_others};
 
 /// Everything the two programs are told.
 #[derive(Clone, Debug)]
@@ -309,7 +291,7 @@ impl Settings {
                     path: path.into(),
                     problems,
                 })?;
-        if settings.source.password != Secret::new("") && conninfo::readable_by_others(path) {
+        if settings.source.password != Secret::new("") && readable_by_others(path) {
             settings.notices.push(format!(
                 "{} holds a password and is readable by others: chmod 0600 it, or use password_file",
                 path.display()

@@ -1,260 +1,130 @@
 //! `my.cfg` as users write it: every key optional, numbers quoted or not.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::PathBuf;
 
 use config::{Config, Environment, File, FileFormat};
 use serde::Deserialize;
 
-use super::{
-    EmptyString, LoaderSettings, MinerSettings, NulByte, Pattern, ProcessEnvironment, Rule, Secret,
-    Settings, SourceSettings, SourceSslMode, StartPoint, TableList, TargetSettings, TaskSettings,
-    ZeroDate, default_server_id, start_position,
-};
-use crate::pg::Conninfo;
-use crate::position::BinlogPosition;
-
-/// Why the configuration was refused. Never shows a value.
-#[derive(Debug, thiserror::Error)]
-pub enum SettingsError {
-    /// The file cannot be read.
-    #[error(
-        "read configuration {path:?}: {source}; name it with -c FILE or $MYSQL2GP_CONFIG, else my.cfg in the working directory is read"
-    )]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// Not TOML.
-    #[error("configuration {path:?}, line {line}: not valid TOML (values go in double quotes)")]
-    Syntax {
-        /// The file.
-        path: PathBuf,
-        /// Line number from 1.
-        line: usize,
-    },
-    /// Unknown or wrong keys, all of them.
-    #[error("configuration {path:?}: {}", problems.join("; "))]
-    Invalid {
-        /// The file.
-        path: PathBuf,
-        /// One sentence each.
-        problems: Vec<String>,
-    },
-}
-
-/// A [`SettingsError`] that does not know its file yet.
-pub(super) enum ParseError {
-    Syntax { line: usize },
-    Keys(Vec<String>),
-}
-
-impl ParseError {
-    pub(super) fn in_file(self, path: &Path) -> SettingsError {
-        match self {
-            Self::Syntax { line } => SettingsError::Syntax {
-                path: path.into(),
-                line,
-            },
-            Self::Keys(problems) => SettingsError::Invalid {
-                path: path.into(),
-                problems,
-            },
-        }
-    }
-}
-
-/// Every section and key. `etc/my.cfg` documents them; a test compares the two.
-pub(super) const KEYS: &[(&str, &[&str])] = &[
-    ("task", &["name", "lock_timeout"]),
-    (
-        "src.mysql",
-        &[
-            "host",
-            "port",
-            "user",
-            "password",
-            "password_file",
-            "db",
-            "encoding",
-            "encodingdir",
-            "binlogfile",
-            "binlogfile_offset",
-            "gtid_set",
-            "consistent_from",
-            "serverid",
-            "ssl_mode",
-            "ssl_ca",
-            "ssl_cert",
-            "ssl_key",
-            "server_public_key",
-            "connect_timeout",
-            "time_zone",
-        ],
-    ),
-    ("local.pgsql", &["connect_string", "password_file"]),
-    (
-        "desc.pgsql",
-        &[
-            "connect_string",
-            "password_file",
-            "target_schema",
-            "ignore_copy_error_count_each_table",
-            "allow_unlogged_cascades",
-            "empty_string",
-            "ddl",
-        ],
-    ),
-    (
-        "binlogminer",
-        &[
-            "stage_batch_bytes",
-            "queue_bytes",
-            "staging_soft_limit",
-            "staging_hard_limit",
-            "nul_byte",
-            "stage_before_image",
-        ],
-    ),
-    (
-        "binlogloader",
-        &[
-            "loader_table_list",
-            "load_batch",
-            "load_batch_gap",
-            "keep_applied_seconds",
-            "batch_bytes",
-            "zero_date",
-            "skip_no_pk_table",
-            "concurrent_size",
-            "concurrent_ack_win",
-        ],
-    ),
-    ("rule", &["schema", "table", "pg_schema", "pg_table"]),
-    ("source", &["schema", "tables"]),
-    ("statsd", &["host", "port", "prefix"]),
-    ("metrics", &["listen"]),
-];
+use super::error::ParseError;
+use super::keys::{unknown_keys, unknown_variables};
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Raw {
-    task: RawTask,
-    src: RawSrc,
-    local: RawPgsql<RawLocal>,
-    desc: RawPgsql<RawDesc>,
-    binlogminer: RawMiner,
-    binlogloader: RawLoader,
-    rule: Vec<RawRule>,
-    source: Vec<RawSource>,
-    statsd: Option<config::Value>,
-    metrics: Option<config::Value>,
+    pub(super) task: RawTask,
+    pub(super) src: RawSrc,
+    pub(super) local: RawPgsql<RawLocal>,
+    pub(super) desc: RawPgsql<RawDesc>,
+    pub(super) binlogminer: RawMiner,
+    pub(super) binlogloader: RawLoader,
+    pub(super) rule: Vec<RawRule>,
+    pub(super) source: Vec<RawSource>,
+    pub(super) statsd: Option<config::Value>,
+    pub(super) metrics: Option<config::Value>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct RawTask {
-    name: Option<String>,
-    lock_timeout: Option<u64>,
+pub(super) struct RawTask {
+    pub(super) name: Option<String>,
+    pub(super) lock_timeout: Option<u64>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct RawSrc {
-    mysql: RawMysql,
-    pgsql: Option<config::Value>,
+pub(super) struct RawSrc {
+    pub(super) mysql: RawMysql,
+    pub(super) pgsql: Option<config::Value>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct RawPgsql<T> {
-    pgsql: T,
+pub(super) struct RawPgsql<T> {
+    pub(super) pgsql: T,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct RawMysql {
-    host: Option<String>,
-    port: Option<u16>,
-    user: Option<String>,
-    password: Option<String>,
-    password_file: Option<PathBuf>,
-    db: Option<String>,
-    binlogfile: Option<String>,
-    binlogfile_offset: Option<u64>,
-    gtid_set: Option<String>,
-    consistent_from: Option<String>,
-    serverid: Option<u32>,
-    ssl_mode: Option<String>,
-    ssl_ca: Option<PathBuf>,
-    ssl_cert: Option<PathBuf>,
-    ssl_key: Option<PathBuf>,
-    server_public_key: Option<PathBuf>,
-    connect_timeout: Option<u64>,
-    time_zone: Option<String>,
+pub(super) struct RawMysql {
+    pub(super) host: Option<String>,
+    pub(super) port: Option<u16>,
+    pub(super) user: Option<String>,
+    pub(super) password: Option<String>,
+    pub(super) password_file: Option<PathBuf>,
+    pub(super) db: Option<String>,
+    pub(super) binlogfile: Option<String>,
+    pub(super) binlogfile_offset: Option<u64>,
+    pub(super) gtid_set: Option<String>,
+    pub(super) consistent_from: Option<String>,
+    pub(super) serverid: Option<u32>,
+    pub(super) ssl_mode: Option<String>,
+    pub(super) ssl_ca: Option<PathBuf>,
+    pub(super) ssl_cert: Option<PathBuf>,
+    pub(super) ssl_key: Option<PathBuf>,
+    pub(super) server_public_key: Option<PathBuf>,
+    pub(super) connect_timeout: Option<u64>,
+    pub(super) time_zone: Option<String>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct RawLocal {
-    connect_string: Option<String>,
-    password_file: Option<PathBuf>,
+pub(super) struct RawLocal {
+    pub(super) connect_string: Option<String>,
+    pub(super) password_file: Option<PathBuf>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct RawDesc {
-    connect_string: Option<String>,
-    password_file: Option<PathBuf>,
-    target_schema: Option<String>,
-    ignore_copy_error_count_each_table: Option<u64>,
-    allow_unlogged_cascades: Option<bool>,
-    empty_string: Option<String>,
-    ddl: Option<String>,
+pub(super) struct RawDesc {
+    pub(super) connect_string: Option<String>,
+    pub(super) password_file: Option<PathBuf>,
+    pub(super) target_schema: Option<String>,
+    pub(super) ignore_copy_error_count_each_table: Option<u64>,
+    pub(super) allow_unlogged_cascades: Option<bool>,
+    pub(super) empty_string: Option<String>,
+    pub(super) ddl: Option<String>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct RawMiner {
-    stage_batch_bytes: Option<usize>,
-    queue_bytes: Option<usize>,
-    staging_soft_limit: Option<u64>,
-    staging_hard_limit: Option<u64>,
-    nul_byte: Option<String>,
-    stage_before_image: Option<bool>,
+pub(super) struct RawMiner {
+    pub(super) stage_batch_bytes: Option<usize>,
+    pub(super) queue_bytes: Option<usize>,
+    pub(super) staging_soft_limit: Option<u64>,
+    pub(super) staging_hard_limit: Option<u64>,
+    pub(super) nul_byte: Option<String>,
+    pub(super) stage_before_image: Option<bool>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct RawLoader {
-    loader_table_list: Option<PathBuf>,
-    load_batch: Option<u64>,
-    load_batch_gap: Option<u64>,
-    keep_applied_seconds: Option<u64>,
-    batch_bytes: Option<usize>,
-    zero_date: Option<String>,
-    skip_no_pk_table: Option<bool>,
-    concurrent_size: Option<config::Value>,
-    concurrent_ack_win: Option<config::Value>,
+pub(super) struct RawLoader {
+    pub(super) loader_table_list: Option<PathBuf>,
+    pub(super) load_batch: Option<u64>,
+    pub(super) load_batch_gap: Option<u64>,
+    pub(super) keep_applied_seconds: Option<u64>,
+    pub(super) batch_bytes: Option<usize>,
+    pub(super) zero_date: Option<String>,
+    pub(super) skip_no_pk_table: Option<bool>,
+    pub(super) concurrent_size: Option<config::Value>,
+    pub(super) concurrent_ack_win: Option<config::Value>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct RawRule {
-    schema: Option<String>,
-    table: Option<String>,
-    pg_schema: Option<String>,
-    pg_table: Option<String>,
+pub(super) struct RawRule {
+    pub(super) schema: Option<String>,
+    pub(super) table: Option<String>,
+    pub(super) pg_schema: Option<String>,
+    pub(super) pg_table: Option<String>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct RawSource {
-    schema: Option<String>,
-    tables: Vec<String>,
+pub(super) struct RawSource {
+    pub(super) schema: Option<String>,
+    pub(super) tables: Vec<String>,
 }
 
 /// Prefix of overriding environment variables; levels are joined by two underscores.
@@ -310,536 +180,4 @@ fn describe(error: &config::ConfigError) -> String {
         };
     }
     "a value has the wrong type".into()
-}
-
-fn unknown_keys(file: &toml::Table) -> Vec<String> {
-    let mut problems = Vec::new();
-    walk(file, &mut Vec::new(), &mut problems);
-    problems
-}
-
-fn walk<'a>(table: &'a toml::Table, path: &mut Vec<&'a str>, problems: &mut Vec<String>) {
-    for (key, value) in table {
-        path.push(key);
-        let section = path.join(".");
-        if let Some(inner) = value.as_table() {
-            // The original's section for full loads may hold anything.
-            if section != "src.pgsql" {
-                walk_section(&section, inner, path, problems);
-            }
-        } else if let (Some(items), "rule" | "source") = (value.as_array(), section.as_str()) {
-            for item in items {
-                match item.as_table() {
-                    Some(inner) => walk(inner, path, problems),
-                    None => problems.push(format!("{section} wants tables: write [[{section}]]")),
-                }
-            }
-        } else {
-            problems.extend(check_key(path));
-        }
-        path.pop();
-    }
-}
-
-fn walk_section<'a>(
-    section: &str,
-    table: &'a toml::Table,
-    path: &mut Vec<&'a str>,
-    problems: &mut Vec<String>,
-) {
-    if is_section_prefix(section) {
-        walk(table, path, problems);
-    } else {
-        problems.extend(check_key(path));
-    }
-}
-
-fn is_section_prefix(path: &str) -> bool {
-    KEYS.iter()
-        .any(|(section, _)| *section == path || section.starts_with(&format!("{path}.")))
-}
-
-fn check_key(path: &[&str]) -> Option<String> {
-    let (key, section) = path.split_last()?;
-    let section = section.join(".");
-    let known = KEYS
-        .iter()
-        .find(|(name, _)| *name == section)
-        .map(|(_, keys)| *keys);
-    match known {
-        Some(keys) if keys.contains(key) => None,
-        Some(keys) => Some(format!(
-            "unknown key {key:?} in [{section}]{}",
-            nearest(key, keys.iter().copied())
-        )),
-        None => {
-            let name = path.join(".");
-            let sections = KEYS.iter().map(|(section, _)| *section);
-            Some(format!(
-                "unknown section or key {name:?}{}",
-                nearest(&name, sections)
-            ))
-        }
-    }
-}
-
-fn unknown_variables(overrides: &HashMap<String, String>) -> Vec<String> {
-    overrides
-        .keys()
-        .filter_map(|name| {
-            let lower = name.to_ascii_lowercase();
-            let path: Vec<&str> = lower.split("__").skip(1).collect();
-            check_key(&path).map(|problem| format!("environment variable {name}: {problem}"))
-        })
-        .collect()
-}
-
-fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
-    known
-        .map(|candidate| (strsim::jaro_winkler(name, candidate), candidate))
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map_or_else(String::new, |(_, candidate)| {
-            format!(": did you mean {candidate:?}?")
-        })
-}
-
-impl Raw {
-    /// Fills in the defaults and checks values and what belongs together.
-    pub(super) fn validate(
-        self,
-        path: &Path,
-        environment: &ProcessEnvironment,
-    ) -> Result<Settings, Vec<String>> {
-        let mut check = Check {
-            folder: path.parent().unwrap_or_else(|| Path::new("")).to_owned(),
-            problems: Vec::new(),
-            notices: Vec::new(),
-        };
-        self.note_ignored(&mut check);
-        let local_secret =
-            check.password_file("local.pgsql", self.local.pgsql.password_file.as_deref());
-        let staging = check.conninfo(
-            "local.pgsql",
-            self.local.pgsql.connect_string.as_deref(),
-            local_secret.as_ref(),
-            environment,
-        );
-        let task = TaskSettings {
-            name: self
-                .task
-                .name
-                .clone()
-                .or_else(|| {
-                    staging
-                        .as_ref()
-                        .map(|staging| staging.database().to_owned())
-                })
-                .unwrap_or_default(),
-            lock_timeout: Duration::from_secs(self.task.lock_timeout.unwrap_or(60)),
-        };
-        let source = self.src.mysql.validate(&task.name, &mut check);
-        let target = self.desc.pgsql.validate(environment, &mut check);
-        let miner = self.binlogminer.validate(&mut check);
-        let database = source
-            .as_ref()
-            .map(|source| source.database.clone())
-            .unwrap_or_default();
-        let tables = check.table_list(&self.binlogloader, &self.source, &database);
-        let loader = self.binlogloader.validate(&mut check);
-        let rules = self.rule.into_iter().map(RawRule::validate).collect();
-        let Check {
-            problems, notices, ..
-        } = check;
-        match (source, staging, target, tables) {
-            (Some(source), Some(staging), Some(target), Some(tables)) if problems.is_empty() => {
-                Ok(Settings {
-                    path: path.into(),
-                    task,
-                    source,
-                    staging,
-                    target,
-                    miner,
-                    loader,
-                    tables,
-                    rules,
-                    notices,
-                })
-            }
-            _ => Err(problems),
-        }
-    }
-
-    fn note_ignored(&self, check: &mut Check) {
-        if self.src.pgsql.is_some() {
-            check.notices.push(
-                "[src.pgsql] is ignored: it belongs to the full loads of the original tool".into(),
-            );
-        }
-        let loader = &self.binlogloader;
-        if loader.concurrent_size.is_some() || loader.concurrent_ack_win.is_some() {
-            check.notices.push(
-                "concurrent_size and concurrent_ack_win are ignored: a batch is applied by one connection"
-                    .into(),
-            );
-        }
-        for (name, section) in [("statsd", &self.statsd), ("metrics", &self.metrics)] {
-            if section.is_some() {
-                check
-                    .notices
-                    .push(format!("[{name}] is ignored: metrics are not sent yet"));
-            }
-        }
-    }
-}
-
-/// Collects what is wrong, so that all of it is said at once.
-struct Check {
-    folder: PathBuf,
-    problems: Vec<String>,
-    notices: Vec<String>,
-}
-
-impl Check {
-    fn required<T>(&mut self, key: &str, value: Option<T>) -> Option<T> {
-        if value.is_none() {
-            self.problems.push(format!("{key} is missing"));
-        }
-        value
-    }
-
-    fn one_of<T: Copy>(
-        &mut self,
-        key: &str,
-        value: Option<&str>,
-        choices: &[(&str, T)],
-        default: T,
-    ) -> T {
-        let Some(value) = value else { return default };
-        match choices.iter().find(|(name, _)| *name == value) {
-            Some((_, choice)) => *choice,
-            None => {
-                let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
-                self.problems
-                    .push(format!("{key} wants one of {}", names.join(", ")));
-                default
-            }
-        }
-    }
-
-    fn resolve(&self, path: &Path) -> PathBuf {
-        self.folder.join(path)
-    }
-
-    fn password_file(&mut self, section: &str, path: Option<&Path>) -> Option<Secret> {
-        let path = self.resolve(path?);
-        match std::fs::read_to_string(&path) {
-            Ok(text) => Some(Secret::new(text.trim_end_matches(['\r', '\n']))),
-            Err(error) => {
-                self.problems.push(format!(
-                    "{section}.password_file {}: {error}",
-                    path.display()
-                ));
-                None
-            }
-        }
-    }
-
-    fn conninfo(
-        &mut self,
-        section: &str,
-        text: Option<&str>,
-        password: Option<&Secret>,
-        environment: &ProcessEnvironment,
-    ) -> Option<Conninfo> {
-        let text = self.required(&format!("{section}.connect_string"), text)?;
-        match Conninfo::parse(text, password, &environment.conninfo()) {
-            Ok(conninfo) => Some(conninfo),
-            Err(error) => {
-                self.problems.push(format!("{section}.{error}"));
-                None
-            }
-        }
-    }
-
-    fn table_list(
-        &mut self,
-        loader: &RawLoader,
-        sources: &[RawSource],
-        database: &str,
-    ) -> Option<TableList> {
-        if loader.loader_table_list.is_some() && !sources.is_empty() {
-            self.problems
-                .push("binlogloader.loader_table_list and [[source]] exclude each other".into());
-            return None;
-        }
-        let list = match &loader.loader_table_list {
-            None if sources.is_empty() => return Some(TableList::all_of(database)),
-            None => {
-                let mut list = TableList::empty();
-                for source in sources {
-                    for table in &source.tables {
-                        list.push(source.schema.as_deref().unwrap_or(database), table);
-                    }
-                }
-                list
-            }
-            Some(path) => {
-                let path = self.resolve(path);
-                match TableList::read(&path, database) {
-                    Ok(list) => list,
-                    Err(error) => {
-                        self.problems.push(format!(
-                            "binlogloader.loader_table_list {}: {error}",
-                            path.display()
-                        ));
-                        return None;
-                    }
-                }
-            }
-        };
-        if list.is_empty() {
-            self.problems.push(
-                "the table list names no table: leave it out to replicate every table of db".into(),
-            );
-        }
-        Some(list)
-    }
-}
-
-impl RawMysql {
-    fn validate(self, task: &str, check: &mut Check) -> Option<SourceSettings> {
-        let host = check.required("src.mysql.host", self.host);
-        let user = check.required("src.mysql.user", self.user);
-        let database = check.required("src.mysql.db", self.db);
-        let password = check
-            .password_file("src.mysql", self.password_file.as_deref())
-            .unwrap_or_else(|| Secret::new(self.password.unwrap_or_default()));
-        let start = start_point(
-            self.binlogfile.as_deref(),
-            self.binlogfile_offset,
-            self.gtid_set,
-            check,
-        );
-        let consistent_from = self.consistent_from.and_then(|text| {
-            let position = text.parse::<BinlogPosition>();
-            if position.is_err() {
-                check
-                    .problems
-                    .push("src.mysql.consistent_from wants FILE:POS".into());
-            }
-            position.ok()
-        });
-        let ssl_mode = check.one_of(
-            "src.mysql.ssl_mode",
-            self.ssl_mode.as_deref(),
-            &[
-                ("preferred", SourceSslMode::Preferred),
-                ("disabled", SourceSslMode::Disabled),
-                ("required", SourceSslMode::Required),
-                ("verify_ca", SourceSslMode::VerifyCa),
-                ("verify_identity", SourceSslMode::VerifyIdentity),
-            ],
-            SourceSslMode::Preferred,
-        );
-        if matches!(
-            ssl_mode,
-            SourceSslMode::VerifyCa | SourceSslMode::VerifyIdentity
-        ) && self.ssl_ca.is_none()
-        {
-            check
-                .problems
-                .push("src.mysql.ssl_mode verify_ca and verify_identity need ssl_ca".into());
-        }
-        let time_zone = self.time_zone.as_deref().unwrap_or("+00:00");
-        let time_zone_minutes = parse_offset(time_zone);
-        if time_zone_minutes.is_none() {
-            check
-                .problems
-                .push("src.mysql.time_zone wants an offset such as +00:00 or -05:30".into());
-        }
-        if self.serverid == Some(0) {
-            check
-                .problems
-                .push("src.mysql.serverid must not be 0".into());
-        }
-        let port = self.port.unwrap_or(3306);
-        let (host, start) = (host?, start?);
-        let server_id = self
-            .serverid
-            .unwrap_or_else(|| default_server_id(&format!("{host}:{port}"), task));
-        Some(SourceSettings {
-            host,
-            port,
-            user: user?,
-            password,
-            database: database?,
-            start,
-            consistent_from,
-            server_id,
-            ssl_mode,
-            ssl_ca: self.ssl_ca.map(|path| check.resolve(&path)),
-            ssl_cert: self.ssl_cert.map(|path| check.resolve(&path)),
-            ssl_key: self.ssl_key.map(|path| check.resolve(&path)),
-            server_public_key: self.server_public_key.map(|path| check.resolve(&path)),
-            connect_timeout: Duration::from_secs(self.connect_timeout.unwrap_or(10).max(1)),
-            time_zone_minutes: time_zone_minutes?,
-        })
-    }
-}
-
-fn start_point(
-    file: Option<&str>,
-    offset: Option<u64>,
-    gtid_set: Option<String>,
-    check: &mut Check,
-) -> Option<StartPoint> {
-    match (file, gtid_set) {
-        (Some(_), Some(_)) => {
-            check
-                .problems
-                .push("src.mysql.binlogfile and gtid_set exclude each other".into());
-            None
-        }
-        (None, Some(set)) => Some(StartPoint::GtidSet(set)),
-        (Some(file), None) => {
-            let position = start_position(file, offset);
-            if position.is_none() {
-                check.problems.push(
-                    "src.mysql.binlogfile wants a binlog file name such as mysql-bin.000001".into(),
-                );
-            }
-            position.map(StartPoint::Position)
-        }
-        (None, None) => {
-            check.problems.push(
-                "src.mysql.binlogfile is missing: name the binlog file to start from (SHOW BINARY LOGS lists them); \
-                 a configuration of rds_dbsync has none, and its full loads are not part of this tool"
-                    .into(),
-            );
-            None
-        }
-    }
-}
-
-/// `+HH:MM` or `-HH:MM` as minutes east of UTC, to 14 hours either way.
-fn parse_offset(text: &str) -> Option<i32> {
-    let (sign, rest) = match text.split_at_checked(1)? {
-        ("+", rest) => (1, rest),
-        ("-", rest) => (-1, rest),
-        _ => return None,
-    };
-    let (hours, minutes) = rest.split_once(':')?;
-    let (hours, minutes): (u8, u8) = (hours.parse().ok()?, minutes.parse().ok()?);
-    (hours <= 14 && minutes < 60).then(|| sign * (i32::from(hours) * 60 + i32::from(minutes)))
-}
-
-impl RawDesc {
-    fn validate(
-        self,
-        environment: &ProcessEnvironment,
-        check: &mut Check,
-    ) -> Option<TargetSettings> {
-        let secret = check.password_file("desc.pgsql", self.password_file.as_deref());
-        let conninfo = check.conninfo(
-            "desc.pgsql",
-            self.connect_string.as_deref(),
-            secret.as_ref(),
-            environment,
-        );
-        let empty_string = check.one_of(
-            "desc.pgsql.empty_string",
-            self.empty_string.as_deref(),
-            &[("keep", EmptyString::Keep), ("null", EmptyString::Null)],
-            EmptyString::Keep,
-        );
-        match self.ddl.as_deref() {
-            None | Some("stop") => {}
-            Some("apply") => check
-                .problems
-                .push("desc.pgsql.ddl = \"apply\" is reserved: use \"stop\"".into()),
-            Some(_) => check.problems.push("desc.pgsql.ddl wants stop".into()),
-        }
-        Some(TargetSettings {
-            conninfo: conninfo?,
-            schema: self.target_schema.unwrap_or_else(|| "public".into()),
-            dead_letter_limit: self.ignore_copy_error_count_each_table.unwrap_or(0),
-            allow_unlogged_cascades: self.allow_unlogged_cascades.unwrap_or(false),
-            empty_string,
-        })
-    }
-}
-
-impl RawMiner {
-    fn validate(self, check: &mut Check) -> MinerSettings {
-        let settings = MinerSettings {
-            stage_batch_bytes: self.stage_batch_bytes.unwrap_or(256 * 1024).max(1),
-            queue_bytes: self.queue_bytes.unwrap_or(4 * 1024 * 1024).max(1),
-            staging_soft_limit: self.staging_soft_limit.unwrap_or(20 << 30),
-            staging_hard_limit: self.staging_hard_limit.unwrap_or(100 << 30),
-            nul_byte: check.one_of(
-                "binlogminer.nul_byte",
-                self.nul_byte.as_deref(),
-                &[
-                    ("error", NulByte::Error),
-                    ("strip", NulByte::Strip),
-                    ("replace", NulByte::Replace),
-                ],
-                NulByte::Error,
-            ),
-            stage_before_image: self.stage_before_image.unwrap_or(false),
-        };
-        if settings.staging_soft_limit > settings.staging_hard_limit {
-            check
-                .problems
-                .push("binlogminer.staging_soft_limit must not exceed staging_hard_limit".into());
-        }
-        settings
-    }
-}
-
-impl RawLoader {
-    fn validate(self, check: &mut Check) -> LoaderSettings {
-        LoaderSettings {
-            load_batch: self.load_batch.unwrap_or(1).max(1),
-            load_batch_gap: Duration::from_secs(self.load_batch_gap.unwrap_or(0)),
-            keep_applied: Duration::from_secs(self.keep_applied_seconds.unwrap_or(3600)),
-            batch_bytes: self.batch_bytes.unwrap_or(12 * 1024 * 1024).max(1),
-            zero_date: match self.zero_date.as_deref() {
-                None | Some("null") => ZeroDate::Null,
-                Some("error") => ZeroDate::Error,
-                Some(date) if is_date(date) => ZeroDate::StandIn(date.into()),
-                Some(_) => {
-                    check.problems.push(
-                        "binlogloader.zero_date wants null, error or a date such as 0001-01-01"
-                            .into(),
-                    );
-                    ZeroDate::Null
-                }
-            },
-            skip_no_pk_table: self.skip_no_pk_table.unwrap_or(false),
-        }
-    }
-}
-
-fn is_date(text: &str) -> bool {
-    let mut parts = text.split('-');
-    let mut next = |length, range: std::ops::RangeInclusive<u16>| {
-        parts
-            .next()
-            .filter(|part| part.len() == length)
-            .and_then(|part| part.parse().ok())
-            .is_some_and(|number| range.contains(&number))
-    };
-    next(4, 1..=9999) && next(2, 1..=12) && next(2, 1..=31) && parts.next().is_none()
-}
-
-impl RawRule {
-    fn validate(self) -> Rule {
-        Rule {
-            schema: Pattern::new(self.schema.as_deref().unwrap_or("*")),
-            table: Pattern::new(self.table.as_deref().unwrap_or("*")),
-            pg_schema: self.pg_schema,
-            pg_table: self.pg_table,
-        }
-    }
 }

@@ -159,7 +159,7 @@ fn a_missing_file_says_how_to_name_one() {
 #[test]
 fn every_section_and_key_is_documented_in_the_sample() {
     let sample = include_str!("../../../etc/my.cfg");
-    for (section, keys) in raw::KEYS {
+    for (section, keys) in keys::KEYS {
         assert!(
             sample.contains(&format!("[{section}]")),
             "etc/my.cfg lacks [{section}]"

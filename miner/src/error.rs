@@ -1,0 +1,180 @@
+//! Why the miner stops, and what that means.
+
+use std::fmt;
+
+use common::checkpoint::CheckpointError;
+use common::error::ErrorClass;
+use common::pg::PgError;
+use common::position::BinlogPosition;
+use common::settings::SettingsError;
+use common::staging::migrate::MigrateError;
+use common::table::TableName;
+
+use crate::decode::DecodeError;
+use crate::source::SourceError;
+
+/// Why the miner stops.
+#[derive(Debug, thiserror::Error)]
+pub enum MinerError {
+    /// Configuration.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// A setting that this program does not carry out.
+    #[error("{key} is not supported yet: {remedy}")]
+    Unsupported {
+        /// The key.
+        key: &'static str,
+        /// What to do.
+        remedy: &'static str,
+    },
+    /// The source.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// Staging, in migration.
+    #[error("staging")]
+    Migrate(#[from] MigrateError),
+    /// Staging.
+    #[error("staging")]
+    Staging(#[source] PgError),
+    /// The target's checkpoint.
+    #[error("target")]
+    Checkpoint(#[from] CheckpointError),
+    /// The target, asked for the checkpoint.
+    #[error("target")]
+    Target(#[source] PgError),
+    /// An event cannot be carried exactly.
+    #[error("stop before binlog position {place}")]
+    Decode {
+        /// Which event.
+        place: Box<Place>,
+        /// Why.
+        source: DecodeError,
+    },
+    /// An event that stands for changes that cannot be carried.
+    #[error("stop before binlog position {place}: {reason}; {remedy}")]
+    Refused {
+        /// Which event.
+        place: Box<Place>,
+        /// Why.
+        reason: String,
+        /// What to do.
+        remedy: &'static str,
+    },
+    /// Another miner serves this task.
+    #[error(
+        "another miner holds task {task}: {holder}; this one exits after waiting {waited_seconds} s"
+    )]
+    Held {
+        /// The task.
+        task: String,
+        /// Who, as it said when it started.
+        holder: String,
+        /// How long this one has waited.
+        waited_seconds: u64,
+    },
+    /// A later miner took over while this one was cut off or paused.
+    #[error(
+        "a later miner took over task {task} while this one ran: {holder}; this copy must not write any more"
+    )]
+    Fenced {
+        /// The task.
+        task: String,
+        /// Who, as it said when it started.
+        holder: String,
+    },
+    /// The configured start is not the one that the task began with.
+    #[error(
+        "the configured start {configured} differs from {recorded}, with which task {task} began: put it back, or run \
+         binlog_loader reset and start with an empty staging database"
+    )]
+    OtherStart {
+        /// The task.
+        task: String,
+        /// What is configured.
+        configured: String,
+        /// What is recorded.
+        recorded: String,
+    },
+    /// Staging is too large.
+    #[error(
+        "staging holds {bytes} bytes, its staging_hard_limit is {limit}: start binlog_loader, or raise the limit"
+    )]
+    StagingFull {
+        /// Size of the staging database.
+        bytes: u64,
+        /// The limit.
+        limit: u64,
+    },
+    /// `--once` could not reach a server in time.
+    #[error("gave up after {seconds} s: {reason}")]
+    GaveUp {
+        /// `connect_timeout`.
+        seconds: u64,
+        /// The last failure.
+        reason: String,
+    },
+    /// A thread could not be started or ended by a panic.
+    #[error("thread {name} failed: this is a bug, please report it with the log")]
+    Thread {
+        /// The thread.
+        name: &'static str,
+    },
+    /// A stop was asked for while the log was read ahead.
+    #[error("stopped while reading ahead for DDL statements")]
+    Stopping,
+    /// Signal handlers.
+    #[error("install signal handlers")]
+    Signals(#[source] std::io::Error),
+}
+
+/// Which event an error is about.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Place {
+    /// End of the event.
+    pub position: BinlogPosition,
+    /// The table, when the event has one.
+    pub table: Option<TableName>,
+}
+
+impl Place {
+    /// A place, boxed since errors travel through every result.
+    pub fn new(position: &BinlogPosition, table: Option<&TableName>) -> Box<Self> {
+        Box::new(Self {
+            position: position.clone(),
+            table: table.cloned(),
+        })
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.position.fmt(f)?;
+        match &self.table {
+            Some(table) => write!(f, ", table {table}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl MinerError {
+    /// What to do about it.
+    pub fn class(&self) -> ErrorClass {
+        match self {
+            Self::Settings(_) | Self::Unsupported { .. } => ErrorClass::Usage,
+            Self::Source(error) => error.class(),
+            Self::Migrate(error) => error.class(),
+            Self::Staging(error) | Self::Target(error) => error.class(),
+            Self::Checkpoint(error) => error.class(),
+            Self::Decode { .. }
+            | Self::Refused { .. }
+            | Self::Fenced { .. }
+            | Self::OtherStart { .. }
+            | Self::StagingFull { .. } => ErrorClass::Operator,
+            Self::Held { .. }
+            | Self::GaveUp { .. }
+            | Self::Stopping
+            | Self::Thread { .. }
+            | Self::Signals(_) => ErrorClass::Failed,
+        }
+    }
+}

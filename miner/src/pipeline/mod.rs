@@ -1,0 +1,393 @@
+//! Threads and channels, and starting over.
+//!
+//! ```text
+//! source thread --events, bounded in bytes--> assembly thread --units--> this thread: staging
+//! ```
+//!
+//! There is one way to recover from anything: drop the threads, and begin again at the
+//! position that staging holds. A server that is away is tried again with backoff; other
+//! errors end the program.
+
+mod assembly;
+mod bound;
+mod budget;
+mod outage;
+mod report;
+mod start;
+
+pub use bound::Bound;
+
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use common::error::{ErrorClass, chain};
+use common::settings::Settings;
+use common::shutdown::{Shutdown, Waited};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded};
+use log::{info, warn};
+
+use crate::assemble::Assembler;
+use crate::error::MinerError;
+use crate::filter::{FilterSettings, Tables};
+use crate::history::History;
+use crate::source::{Catalog, EventStream, LogFiles, Server, Unlogged, connect};
+use crate::stage::{Message, Stager, StagingSession};
+
+use assembly::{Assembly, AssemblySettings, Channels, Received};
+use budget::{ByteBudget, Granted};
+use outage::Outage;
+use report::{REPORT_INTERVAL, Report};
+use start::Start;
+
+/// Events that wait for the assembly thread; their bytes are bounded besides.
+const QUEUED_EVENTS: usize = 1024;
+
+/// How often staging is asked for its size, at least.
+const WAIT_STEP: Duration = Duration::from_secs(1);
+
+/// Mines until the bound is reached or a stop is asked for.
+///
+/// # Errors
+/// Whatever trying again does not help; with `--once` also servers that stay away.
+pub fn run(settings: &Settings, bound: &Bound, shutdown: &Shutdown) -> Result<(), MinerError> {
+    announce(settings);
+    let mut bound = bound.clone();
+    let mut session = None;
+    let mut outage = Outage::default();
+    while !shutdown.requested() {
+        let attempt = Attempt {
+            settings,
+            shutdown,
+            outage: &mut outage,
+        };
+        let error = match attempt.run(&mut session, &mut bound) {
+            Ok(()) => break,
+            Err(error) => error,
+        };
+        if shutdown.requested() {
+            info!("stop in spite of: {}", chain(&error));
+            break;
+        }
+        if error.class() != ErrorClass::Unreachable {
+            report_failure(&mut session, "failed", &error);
+            return Err(error);
+        }
+        report_failure(&mut session, waiting_state(&error), &error);
+        if outage.wait(settings, &bound, &error, shutdown)? == Waited::Stop {
+            break;
+        }
+    }
+    if let Some(session) = &mut session {
+        session.set_state("stopped", None)?;
+    }
+    info!("stopped");
+    Ok(())
+}
+
+fn announce(settings: &Settings) {
+    for notice in &settings.notices {
+        warn!("{notice}");
+    }
+    info!(
+        "start version={} task={} source={} server_id={} staging={}/{} start={} config={}",
+        env!("CARGO_PKG_VERSION"),
+        settings.task.name,
+        settings.source.address(),
+        settings.source.server_id,
+        settings.staging.address(),
+        settings.staging.database(),
+        settings.source.start,
+        settings.path.display(),
+    );
+}
+
+fn waiting_state(error: &MinerError) -> &'static str {
+    if matches!(error, MinerError::Source(_)) {
+        "waiting_source"
+    } else if matches!(error, MinerError::Staging(_) | MinerError::Migrate(_)) {
+        "waiting_staging"
+    } else {
+        "starting"
+    }
+}
+
+/// Shows the error in the status, as far as staging can be reached.
+fn report_failure(session: &mut Option<StagingSession>, state: &str, error: &MinerError) {
+    if matches!(error, MinerError::Fenced { .. } | MinerError::Held { .. }) {
+        return;
+    }
+    if let Some(open) = session
+        && open.set_state(state, Some(&chain(error))).is_err()
+    {
+        *session = None;
+    }
+}
+
+/// One life of the threads.
+struct Attempt<'a> {
+    settings: &'a Settings,
+    shutdown: &'a Shutdown,
+    outage: &'a mut Outage,
+}
+
+impl Attempt<'_> {
+    /// Runs until the bound, the shutdown or an error; leaves the staging session in `session`
+    /// unless staging itself failed.
+    fn run(
+        self,
+        session: &mut Option<StagingSession>,
+        bound: &mut Bound,
+    ) -> Result<(), MinerError> {
+        let open = match session {
+            Some(open) => open,
+            None => session.insert(StagingSession::open(self.settings, self.shutdown)?),
+        };
+        let prepared = match self.prepare(open, bound) {
+            Ok(prepared) => prepared,
+            Err(error) => {
+                if matches!(error, MinerError::Staging(_)) {
+                    *session = None;
+                }
+                return Err(error);
+            }
+        };
+        self.outage.over();
+        let Some(open) = session.take() else {
+            return Ok(());
+        };
+        let (result, kept) =
+            self.pump(Stager::new(open, &prepared.start.position), prepared, bound);
+        *session = kept;
+        result
+    }
+
+    /// Everything up to the first event.
+    fn prepare(
+        &self,
+        session: &mut StagingSession,
+        bound: &mut Bound,
+    ) -> Result<Prepared, MinerError> {
+        let source = &self.settings.source;
+        let mut conn = connect(source)?;
+        let server = Server::inspect(&mut conn)?;
+        server.require_row_images()?;
+        let files = LogFiles::read(&mut conn)?;
+        let end = files.end()?;
+        *bound = bound.fix(&end);
+        let staged = session.staged()?;
+        let start = start::decide(self.settings, session, &staged, &server, &files)?;
+        let mut catalog = Catalog::new(source);
+        catalog.require_whole_log(
+            &self.settings.tables,
+            &server,
+            Unlogged::of_settings(self.settings),
+        )?;
+        let names = catalog.tables(&self.settings.tables)?;
+        let missing: Vec<_> = self
+            .settings
+            .tables
+            .named()
+            .filter(|name| !names.contains(name))
+            .collect();
+        if !missing.is_empty() {
+            return Err(crate::source::SourceError::NoSuchTable {
+                tables: missing,
+                user: source.user.clone(),
+            }
+            .into());
+        }
+        let mut shown = Vec::with_capacity(names.len());
+        for name in &names {
+            if let Some(definition) = catalog.definition(name)? {
+                let key = definition
+                    .key_columns()
+                    .iter()
+                    .filter_map(|i| definition.columns.get(*i))
+                    .map(|column| column.name.clone())
+                    .collect();
+                shown.push((name.clone(), key));
+            }
+        }
+        session.announce(&server.version, &server.log_id, &end, &shown)?;
+        info!(
+            "connected to source version={} log={} end={end} tables={}",
+            server.version,
+            server.log_id,
+            names.len()
+        );
+        let tables = Tables::new(
+            FilterSettings::new(self.settings),
+            server.flavor,
+            catalog,
+            History::new(source, &server, self.shutdown),
+            names,
+            staged.definitions,
+        );
+        let expected_created = staged
+            .position
+            .is_some()
+            .then_some(staged.file_created)
+            .flatten();
+        Ok(Prepared {
+            stream: EventStream::open(source, source.server_id, &server, start.position.clone())?,
+            assembler: Assembler::new(tables, start.gtid_set.clone(), staged.parked),
+            sequences: staged.sequences,
+            expected_created,
+            start,
+        })
+    }
+
+    /// Runs the threads; gives the session back when it can be used again.
+    fn pump(
+        &self,
+        mut stager: Stager,
+        prepared: Prepared,
+        bound: &Bound,
+    ) -> (Result<(), MinerError>, Option<StagingSession>) {
+        let budget = Arc::new(ByteBudget::new(self.settings.miner.queue_bytes));
+        let (event_sender, events) = bounded(QUEUED_EVENTS);
+        let (unit_sender, units) = bounded(1);
+        let (idle_sender, writer_idle) = bounded(1);
+        if let Err(error) = spawn_source(prepared.stream, event_sender, Arc::clone(&budget)) {
+            return (Err(error), Some(stager.into_session()));
+        }
+        let result = thread::scope(|scope| {
+            let assembly = Assembly::new(
+                prepared.assembler,
+                prepared.start.position,
+                prepared.expected_created,
+                prepared.sequences,
+                AssemblySettings {
+                    stage_batch_bytes: self.settings.miner.stage_batch_bytes,
+                },
+                Channels {
+                    events: &events,
+                    budget: &budget,
+                    units: unit_sender,
+                    writer_idle: &writer_idle,
+                },
+                bound,
+            );
+            let shutdown = self.shutdown;
+            let thread = thread::Builder::new()
+                .name("assembly".into())
+                .spawn_scoped(scope, move || assembly.run(shutdown))
+                .map_err(|_| MinerError::Thread { name: "assembly" })?;
+            let staged = self.stage(&mut stager, &units, &idle_sender);
+            // The assembly thread may be waiting to hand something over.
+            drop(units);
+            drop(idle_sender);
+            let assembled = thread
+                .join()
+                .unwrap_or(Err(MinerError::Thread { name: "assembly" }));
+            staged.and(assembled)
+        });
+        budget.close();
+        let session = match &result {
+            Err(MinerError::Staging(_) | MinerError::Fenced { .. }) => None,
+            _ => Some(stager.into_session()),
+        };
+        (result, session)
+    }
+
+    /// Writes units until the assembly thread ends.
+    fn stage(
+        &self,
+        stager: &mut Stager,
+        units: &Receiver<Message>,
+        writer_idle: &Sender<()>,
+    ) -> Result<(), MinerError> {
+        let mut report = Report::new();
+        loop {
+            let message = match units.try_recv() {
+                Ok(message) => message,
+                Err(TryRecvError::Disconnected) => return Ok(()),
+                Err(TryRecvError::Empty) => {
+                    // A full channel means that the assembly thread knows already.
+                    let _ = writer_idle.try_send(());
+                    match units.recv_timeout(REPORT_INTERVAL) {
+                        Ok(message) => message,
+                        Err(RecvTimeoutError::Timeout) => continue,
+                        Err(RecvTimeoutError::Disconnected) => return Ok(()),
+                    }
+                }
+            };
+            report.note(&message);
+            stager.handle(message)?;
+            self.wait_for_space(stager)?;
+            report.print_when_due();
+        }
+    }
+
+    /// Above the soft limit, waits until the loader has made room.
+    fn wait_for_space(&self, stager: &mut Stager) -> Result<(), MinerError> {
+        let miner = &self.settings.miner;
+        let mut waiting = false;
+        loop {
+            let Some(bytes) = stager.staging_bytes()? else {
+                if !waiting {
+                    return Ok(());
+                }
+                if self.shutdown.wait(WAIT_STEP) == Waited::Stop {
+                    return Ok(());
+                }
+                continue;
+            };
+            if bytes >= miner.staging_hard_limit {
+                return Err(MinerError::StagingFull {
+                    bytes,
+                    limit: miner.staging_hard_limit,
+                });
+            }
+            if bytes < miner.staging_soft_limit {
+                if waiting {
+                    info!("go on staging_bytes={bytes}");
+                    stager.session().set_state("running", None)?;
+                }
+                return Ok(());
+            }
+            if !waiting {
+                waiting = true;
+                warn!(
+                    "wait for the loader: staging holds bytes={bytes} staging_soft_limit={}",
+                    miner.staging_soft_limit
+                );
+                stager.session().set_state("waiting_space", None)?;
+            }
+        }
+    }
+}
+
+/// What the threads start with.
+struct Prepared {
+    stream: EventStream,
+    assembler: Assembler,
+    start: Start,
+    sequences: crate::stage::Sequences,
+    expected_created: Option<u32>,
+}
+
+/// Reads the source until it fails or nobody listens any more. Not joined: it may be waiting
+/// for the source, at most for its read timeout.
+fn spawn_source(
+    mut stream: EventStream,
+    events: Sender<Received>,
+    budget: Arc<ByteBudget>,
+) -> Result<(), MinerError> {
+    thread::Builder::new()
+        .name("source".into())
+        .spawn(move || {
+            loop {
+                let received = stream.next_event();
+                let failed = received.is_err();
+                let bytes = received.as_ref().map_or(0, |event| event.body().len());
+                if budget.take(bytes) == Granted::Closed || events.send(received).is_err() || failed
+                {
+                    return;
+                }
+            }
+        })
+        .map(|_| ())
+        .map_err(|_| MinerError::Thread { name: "source" })
+}

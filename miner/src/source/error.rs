@@ -1,0 +1,274 @@
+//! What can go wrong at the source, and what it means.
+
+use common::error::ErrorClass;
+use common::position::{BinlogPosition, LogId};
+use common::table::TableName;
+
+use super::catalog::{Cascade, SpecialTable};
+use crate::decode::DecodeError;
+
+/// Why the source cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    /// The source is away or refuses the login.
+    #[error("connect to source {address} as {user}")]
+    Connect {
+        /// Host and port.
+        address: String,
+        /// User.
+        user: String,
+        /// Why.
+        source: mysql::Error,
+    },
+    /// A statement failed.
+    #[error("{operation} on the source")]
+    Query {
+        /// What was being done, as "verb object".
+        operation: &'static str,
+        /// Why.
+        source: mysql::Error,
+    },
+    /// The binlog stream broke or was refused.
+    #[error("read the binlog at {position}{}", stream_remedy(source))]
+    Stream {
+        /// Where.
+        position: BinlogPosition,
+        /// Why.
+        source: mysql::Error,
+    },
+    /// The source ended the stream, as it does when it stops or ends this connection.
+    #[error("the source ended the binlog stream at {position}")]
+    Ended {
+        /// Where.
+        position: BinlogPosition,
+    },
+    /// An event's checksum does not fit its bytes.
+    #[error(
+        "binlog event at {position} is damaged: its CRC32 does not fit; look at the source with mysqlbinlog \
+         --verify-binlog-checksum"
+    )]
+    Checksum {
+        /// Where.
+        position: BinlogPosition,
+    },
+    /// The client library could not take the event's bytes apart.
+    #[error("binlog event at {position} is damaged: {reason}")]
+    Damaged {
+        /// Where.
+        position: BinlogPosition,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// A server setting with which the binlog cannot be carried exactly.
+    #[error("source has {variable} = {found}, needed is {needed}: {remedy}")]
+    Setting {
+        /// The variable.
+        variable: &'static str,
+        /// Its value.
+        found: String,
+        /// What it must be.
+        needed: &'static str,
+        /// What to do.
+        remedy: &'static str,
+    },
+    /// The configured file was never there or is gone.
+    #[error(
+        "binlog file {file} does not exist on the source; it has {available}: set binlogfile to one of them"
+    )]
+    NoSuchFile {
+        /// What was asked for.
+        file: String,
+        /// What there is.
+        available: String,
+    },
+    /// The position to resume from is gone.
+    #[error(
+        "binlog position {position} is no longer on the source, which has {available}: the changes in between are \
+         lost to replication; load the tables anew, then run binlog_loader reset and start with an empty staging database"
+    )]
+    Purged {
+        /// The position to resume from.
+        position: BinlogPosition,
+        /// What there is.
+        available: String,
+    },
+    /// Not the server that was mined before.
+    #[error(
+        "the source is {found}, but staging holds the log of {expected}: point [src.mysql] at the server that was \
+         mined, or run binlog_loader reset and start with an empty staging database"
+    )]
+    OtherServer {
+        /// Log that was mined.
+        expected: LogId,
+        /// Log of the server that answers.
+        found: LogId,
+    },
+    /// Tables of the list that do not exist.
+    #[error(
+        "the table list names {}, which the source does not have or user {user} may not see: correct the list or \
+         grant select on it",
+        names(tables)
+    )]
+    NoSuchTable {
+        /// The tables.
+        tables: Vec<TableName>,
+        /// User.
+        user: String,
+    },
+    /// A table whose definition cannot be carried.
+    #[error(
+        "table {table} cannot be carried (take it out of the list, or change the column at the source)"
+    )]
+    Definition {
+        /// The table.
+        table: TableName,
+        /// Why.
+        source: DecodeError,
+    },
+    /// Sequences or system-versioned tables.
+    #[error(
+        "the table list selects {}, whose row events do not tell current rows: name the tables to replicate without them",
+        special(tables)
+    )]
+    SpecialTables {
+        /// The tables.
+        tables: Vec<SpecialTable>,
+    },
+    /// Foreign keys whose cascades are not in the log.
+    #[error(
+        "the source does not log rows that foreign keys change: {}; drop these rules at the source and do their work \
+         in the application, take the tables out of the list, or set allow_unlogged_cascades = true in [desc.pgsql] if \
+         parents are never deleted and their keys never change",
+        cascades(keys)
+    )]
+    UnloggedCascades {
+        /// The foreign keys.
+        keys: Vec<Cascade>,
+    },
+    /// No binlog file at all.
+    #[error("the source has no binlog files: SHOW BINARY LOGS is empty")]
+    NoFiles,
+    /// A value of the source that cannot be read.
+    #[error("the source answers {what} with {value:?}")]
+    Unexpected {
+        /// What was asked.
+        what: &'static str,
+        /// The answer.
+        value: String,
+    },
+}
+
+fn special(tables: &[SpecialTable]) -> String {
+    let names: Vec<String> = tables
+        .iter()
+        .map(|table| format!("{} ({})", table.name, table.kind.to_lowercase()))
+        .collect();
+    names.join(", ")
+}
+
+fn cascades(keys: &[Cascade]) -> String {
+    let names: Vec<String> = keys
+        .iter()
+        .map(|key| {
+            format!(
+                "{} of {} (on delete {}, on update {})",
+                key.constraint,
+                key.child,
+                key.on_delete.to_lowercase(),
+                key.on_update.to_lowercase()
+            )
+        })
+        .collect();
+    names.join(", ")
+}
+
+fn names(tables: &[TableName]) -> String {
+    let names: Vec<String> = tables.iter().map(ToString::to_string).collect();
+    names.join(", ")
+}
+
+/// ER_ACCESS_DENIED_ERROR, ER_SPECIFIC_ACCESS_DENIED_ERROR and their like.
+const ACCESS_DENIED: &[u16] = &[1044, 1045, 1142, 1227, 1698, 1820, 1862, 3118, 3159];
+/// ER_UNKNOWN_DATABASE, ER_NOT_SUPPORTED_AUTH_MODE, ER_HOST_NOT_PRIVILEGED, ER_HOST_IS_BLOCKED.
+const WRONG_ADDRESS: &[u16] = &[1049, 1251, 1130, 1129];
+/// ER_CON_COUNT_ERROR, ER_SERVER_SHUTDOWN, ER_NORMAL_SHUTDOWN, ER_QUERY_INTERRUPTED,
+/// ER_OUT_OF_RESOURCES, ER_TOO_MANY_USER_CONNECTIONS, ER_CONNECTION_KILLED (MariaDB).
+const BUSY: &[u16] = &[1040, 1041, 1053, 1077, 1317, 1203, 1226, 1927];
+/// ER_MASTER_FATAL_ERROR_READING_BINLOG.
+const FATAL_READING_BINLOG: u16 = 1236;
+
+fn stream_remedy(error: &mysql::Error) -> &'static str {
+    let mysql::Error::MySqlError(error) = error else {
+        return "";
+    };
+    if ACCESS_DENIED.contains(&error.code) {
+        " (grant replication slave, replication client on *.* to the user of [src.mysql])"
+    } else if error.code == FATAL_READING_BINLOG {
+        " (the position is not, or no longer, one of this source's log, or another replica uses the same serverid)"
+    } else {
+        ""
+    }
+}
+
+fn class_of(error: &mysql::Error) -> ErrorClass {
+    match error {
+        mysql::Error::IoError(_) | mysql::Error::CodecError(_) => ErrorClass::Unreachable,
+        mysql::Error::MySqlError(error) => match error.code {
+            code if BUSY.contains(&code) => ErrorClass::Unreachable,
+            code if ACCESS_DENIED.contains(&code) || WRONG_ADDRESS.contains(&code) => {
+                ErrorClass::Usage
+            }
+            FATAL_READING_BINLOG => ErrorClass::Operator,
+            _ => ErrorClass::Failed,
+        },
+        mysql::Error::DriverError(
+            mysql::DriverError::TlsNotSupported
+            | mysql::DriverError::UnknownAuthPlugin(_)
+            | mysql::DriverError::OldMysqlPasswordDisabled
+            | mysql::DriverError::CleartextPluginDisabled,
+        ) => ErrorClass::Usage,
+        // The rest is what a broken or half-open connection looks like.
+        mysql::Error::DriverError(_) => ErrorClass::Unreachable,
+        mysql::Error::UrlError(_) | mysql::Error::TlsError(_) => ErrorClass::Usage,
+        mysql::Error::FromValueError(_) | mysql::Error::FromRowError(_) => ErrorClass::Failed,
+    }
+}
+
+impl SourceError {
+    /// Wraps an error of a statement.
+    pub(super) fn query(operation: &'static str) -> impl FnOnce(mysql::Error) -> Self {
+        move |source| Self::Query { operation, source }
+    }
+
+    /// What to do about it.
+    pub fn class(&self) -> ErrorClass {
+        match self {
+            Self::Connect { source, .. }
+            | Self::Query { source, .. }
+            | Self::Stream { source, .. } => class_of(source),
+            Self::Ended { .. } => ErrorClass::Unreachable,
+            Self::NoSuchFile { .. } | Self::NoSuchTable { .. } => ErrorClass::Usage,
+            Self::Checksum { .. }
+            | Self::Damaged { .. }
+            | Self::Setting { .. }
+            | Self::Purged { .. }
+            | Self::OtherServer { .. }
+            | Self::Definition { .. }
+            | Self::SpecialTables { .. }
+            | Self::UnloggedCascades { .. }
+            | Self::NoFiles
+            | Self::Unexpected { .. } => ErrorClass::Operator,
+        }
+    }
+
+    /// Whether the server simply does not offer TLS.
+    pub(super) fn is_tls_unavailable(&self) -> bool {
+        matches!(
+            self,
+            Self::Connect {
+                source: mysql::Error::DriverError(mysql::DriverError::TlsNotSupported),
+                ..
+            }
+        )
+    }
+}

@@ -1,0 +1,235 @@
+//! The binlog stream: raw events, checked, with their 64-bit positions.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+use common::position::{BinlogFile, BinlogPosition};
+use common::settings::SourceSettings;
+use mysql::binlog::BinlogChecksumAlg;
+use mysql::binlog::events::Event;
+use mysql::prelude::Queryable as _;
+use mysql::{BinlogRequest, BinlogStream};
+
+use super::connect::connect;
+use super::error::SourceError;
+use super::server::{Flavor, Server};
+use crate::decode::{ARTIFICIAL_FLAG, EventHeader};
+
+/// How often an idle source says that it is there.
+const HEARTBEAT: Duration = Duration::from_millis(500);
+
+/// Positions in COM_BINLOG_DUMP have 32 bits; beyond that the dump starts with the file.
+const MAX_DUMP_OFFSET: u64 = u32::MAX as u64;
+
+/// One event as it came.
+pub struct RawEvent {
+    /// Common header.
+    pub header: EventHeader,
+    /// Where the event ends: the position to continue from.
+    pub end: BinlogPosition,
+    event: Event,
+}
+
+impl RawEvent {
+    /// The body, without header and checksum.
+    pub fn body(&self) -> &[u8] {
+        self.event.data()
+    }
+
+    /// Whether the event is made by the dump and not part of the file.
+    pub fn is_artificial(&self) -> bool {
+        self.header.log_pos == 0 || self.header.flags & ARTIFICIAL_FLAG != 0
+    }
+}
+
+/// Replica server id of a second stream beside the main one: with the same id the source
+/// would end the first.
+pub fn scan_server_id(settings: &SourceSettings) -> u32 {
+    settings.server_id ^ 0x2000_0000
+}
+
+/// A dump connection.
+pub struct EventStream {
+    stream: BinlogStream,
+    position: BinlogPosition,
+}
+
+/// Event type codes that move the position by their content.
+const ROTATE: u8 = 4;
+const HEARTBEATS: [u8; 2] = [27, 41];
+
+impl EventStream {
+    /// Asks the source for its log from `position` on.
+    ///
+    /// # Errors
+    /// When the source is away or refuses.
+    pub fn open(
+        settings: &SourceSettings,
+        server_id: u32,
+        server: &Server,
+        position: BinlogPosition,
+    ) -> Result<Self, SourceError> {
+        let mut conn = connect(settings)?;
+        let heartbeat = HEARTBEAT.as_nanos();
+        conn.query_drop(format!(
+            "set @master_heartbeat_period = {heartbeat}, @source_heartbeat_period = {heartbeat}"
+        ))
+        .map_err(SourceError::query("set heartbeat period"))?;
+        if server.flavor == Flavor::MariaDb {
+            // 4: knows GTID events (MariaDB knowledge base, "Replication Protocol").
+            conn.query_drop("set @mariadb_slave_capability = 4")
+                .map_err(SourceError::query("announce capability"))?;
+        }
+        let dump_offset = if position.offset > MAX_DUMP_OFFSET {
+            BinlogPosition::FIRST_OFFSET
+        } else {
+            position.offset
+        };
+        let request = BinlogRequest::new(server_id)
+            .with_filename(position.file.name().as_bytes())
+            .with_pos(dump_offset);
+        let stream = conn
+            .get_binlog_stream(request)
+            .map_err(|source| SourceError::Stream {
+                position: position.clone(),
+                source,
+            })?;
+        Ok(Self {
+            stream,
+            position: BinlogPosition::new(position.file, dump_offset),
+        })
+    }
+
+    /// Waits for the next event; heartbeats come at least twice a second when the log is idle.
+    ///
+    /// # Errors
+    /// When the connection breaks or the event is damaged.
+    pub fn next_event(&mut self) -> Result<RawEvent, SourceError> {
+        // The client library takes some events apart before their CRC can be checked, and
+        // it panics on some damaged ones.
+        let stream = &mut self.stream;
+        let event = catch_unwind(AssertUnwindSafe(|| stream.next()))
+            .map_err(|_| SourceError::Damaged {
+                position: self.position.clone(),
+                reason: "its length or content is impossible",
+            })?
+            .ok_or_else(|| SourceError::Ended {
+                position: self.position.clone(),
+            })?
+            .map_err(|source| SourceError::Stream {
+                position: self.position.clone(),
+                source,
+            })?;
+        self.check_crc(&event)?;
+        let header = header_of(&event);
+        self.advance(&header, event.data())?;
+        Ok(RawEvent {
+            header,
+            end: self.position.clone(),
+            event,
+        })
+    }
+
+    fn check_crc(&self, event: &Event) -> Result<(), SourceError> {
+        let damaged = || SourceError::Checksum {
+            position: self.position.clone(),
+        };
+        let Some(checksum) = event.checksum() else {
+            return Ok(());
+        };
+        match event.footer().get_checksum_alg() {
+            Ok(Some(alg @ BinlogChecksumAlg::BINLOG_CHECKSUM_ALG_CRC32)) => {
+                if event.calc_checksum(alg) == u32::from_le_bytes(checksum) {
+                    Ok(())
+                } else {
+                    Err(damaged())
+                }
+            }
+            Ok(Some(BinlogChecksumAlg::BINLOG_CHECKSUM_ALG_OFF) | None) => Ok(()),
+            Err(_) => Err(damaged()),
+        }
+    }
+
+    /// Moves the position behind the event.
+    fn advance(&mut self, header: &EventHeader, body: &[u8]) -> Result<(), SourceError> {
+        if header.event_type == ROTATE {
+            self.position = self.rotate_to(header, body)?;
+        } else if header.log_pos != 0
+            && header.flags & ARTIFICIAL_FLAG == 0
+            && !HEARTBEATS.contains(&header.event_type)
+        {
+            self.position.offset = widen(self.position.offset, header.log_pos);
+        }
+        Ok(())
+    }
+
+    /// Body of ROTATE: next position (8 bytes), next file's name.
+    fn rotate_to(&self, header: &EventHeader, body: &[u8]) -> Result<BinlogPosition, SourceError> {
+        let damaged = |reason| SourceError::Damaged {
+            position: self.position.clone(),
+            reason,
+        };
+        let (offset, name) = body
+            .split_first_chunk::<8>()
+            .ok_or_else(|| damaged("a rotate event without a position"))?;
+        let name = without_checksum(header, body, name);
+        let file: BinlogFile = std::str::from_utf8(name)
+            .ok()
+            .and_then(|name| name.parse().ok())
+            .ok_or_else(|| damaged("a rotate event without a file name"))?;
+        Ok(BinlogPosition::new(file, u64::from_le_bytes(*offset)))
+    }
+}
+
+/// The made-up rotate event that opens a dump comes before the event that announces
+/// checksums, so its own CRC32, where the source sends one, is still part of the name.
+fn without_checksum<'a>(header: &EventHeader, body: &[u8], name: &'a [u8]) -> &'a [u8] {
+    let (Some((short, _)), Some((covered, checksum))) =
+        (name.split_last_chunk::<4>(), body.split_last_chunk::<4>())
+    else {
+        return name;
+    };
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(&header.to_bytes());
+    hasher.update(covered);
+    if hasher.finalize() == u32::from_le_bytes(*checksum) {
+        short
+    } else {
+        name
+    }
+}
+
+/// Positions in headers have 32 bits; the log only grows.
+fn widen(last: u64, low: u32) -> u64 {
+    const RANGE: u64 = 1 << 32;
+    let candidate = (last & !(RANGE - 1)) | u64::from(low);
+    if candidate < last {
+        candidate + RANGE
+    } else {
+        candidate
+    }
+}
+
+fn header_of(event: &Event) -> EventHeader {
+    let header = event.header();
+    EventHeader {
+        timestamp: header.timestamp(),
+        event_type: header.event_type_raw(),
+        server_id: header.server_id(),
+        event_size: header.event_size(),
+        log_pos: header.log_pos(),
+        flags: header.flags_raw(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn positions_go_on_past_four_gigabytes() {
+        assert_eq!(widen(4, 300), 300);
+        assert_eq!(widen((1 << 32) - 10, 20), (1 << 32) + 20);
+        assert_eq!(widen((5 << 32) + 7, 7), (5 << 32) + 7);
+    }
+}

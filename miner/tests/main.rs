@@ -1,0 +1,5 @@
+//! Integration tests of the miner.
+
+mod decode_damage;
+mod decode_events;
+mod decode_golden;
