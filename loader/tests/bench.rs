@@ -59,6 +59,11 @@ impl Bench {
         self.builder = self.builder.clone().set(section, key, value);
     }
 
+    /// Adds text to the configuration.
+    pub(crate) fn raw(&mut self, text: &str) {
+        self.builder = self.builder.clone().raw(text);
+    }
+
     /// The program with these arguments, started.
     pub(crate) fn start(&self, args: &[&str]) -> Running {
         let files = self.builder.write();
@@ -78,6 +83,13 @@ impl Bench {
     /// Runs the program to its end; exit code and log.
     pub(crate) fn run(&self, args: &[&str]) -> (i32, String) {
         self.start(args).finish()
+    }
+
+    /// Runs the program to its end; exit code and standard output.
+    pub(crate) fn run_for_output(&self, args: &[&str]) -> (i32, String) {
+        let mut running = self.start(args);
+        let status = running.program.wait_exit(TIMEOUT);
+        (status.code().unwrap_or(-1), running.program.stdout())
     }
 
     /// Applies what is staged; must end well.

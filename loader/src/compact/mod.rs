@@ -339,32 +339,33 @@ impl Compactor {
                 found: lines,
             });
         }
-        if let Some(statement) = self.statement.take() {
-            return Err(CompactError::Statement {
-                position,
-                table: statement.table,
-                statement: statement.text,
-            });
-        }
         if position < self.end.position {
             return Err(CompactError::Backwards {
                 position,
                 behind: self.end.position.clone(),
             });
         }
-        self.open_round();
-        Ok(Step::PauseBehind(self.end_transaction(commit, position)))
-    }
-
-    fn end_transaction(&mut self, commit: &CommitLine<'_>, position: BinlogPosition) -> Pause {
-        let before = self.overlap();
-        self.end = Progress {
+        let end = Progress {
             position,
             gtid_set: None,
             transaction_seq: commit.transaction_seq,
             event_seq: self.open.as_ref().map_or(0, |open| open.next_event_seq - 1),
             committed_at_us: Some(commit.committed_at_us),
         };
+        if let Some(statement) = self.statement.take() {
+            return Err(CompactError::Statement {
+                end: Box::new(end),
+                table: statement.table,
+                statement: statement.text,
+            });
+        }
+        self.open_round();
+        Ok(Step::PauseBehind(self.end_transaction(end)))
+    }
+
+    fn end_transaction(&mut self, end: Progress) -> Pause {
+        let before = self.overlap();
+        self.end = end;
         self.round.transactions += 1;
         self.round.end = Some(self.end.clone());
         if self.reached_stop() {
