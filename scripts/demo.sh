@@ -118,7 +118,7 @@ pg_sql() {
     local server=$1
     local -n port=${server^^}_PORT
     shift
-    PGOPTIONS='--client-min-messages=warning' psql --no-psqlrc --quiet --set=ON_ERROR_STOP=1 \
+    PGOPTIONS='--client-min-messages=warning' psql --no-psqlrc --quiet --pset=pager=off --set=ON_ERROR_STOP=1 \
         --host="$WORK/$server" --port="$port" --username=postgres "$@"
 }
 
@@ -417,8 +417,10 @@ shop_client() {
             print "update order_items set line_no = line_no + 1000 where line_no < 1000 order by rand() limit 4;"
             printf "update ignore stock set warehouse = \"%s\" where product_id = %d and warehouse = \"WAW\";\n", rand() < 0.5 ? "PAR" : "waw", pick(200)
             print "update ignore stock set warehouse = \"WAW\" where warehouse in (\"PAR\") order by rand() limit 1;"
+            print "update addresses set street = concat(street, \"\\t\\\\\") where length(street) < 100 order by rand() limit 2;"
+            print "delete from addresses where kind = \"shipping\" order by rand() limit 1;"
             printf "update products set sku = concat(\"X-\", sku) where id = %d and length(sku) < 20;\n", pick(200)
-            printf "update customers c set id = id + 1000000 where id = %d and not exists (select 1 from orders o where o.customer_id = c.id) and not exists (select 1 from addresses a where a.customer_id = c.id);\n", 5 * pick(100)
+            printf "update ignore customers c set id = id + 1000000 where id = %d and not exists (select 1 from orders o where o.customer_id = c.id) and not exists (select 1 from addresses a where a.customer_id = c.id);\n", 5 * pick(100)
         }
         function swap_emails() {
             print "begin;"
@@ -645,7 +647,7 @@ show() {
     "$BIN/binlog_loader" -c "$WORK/my.cfg" status
     step 'select ... from mysql2gp.events'
     pg_sql staging -d shop_staging -c "select event_seq, binlog_file || ':' || binlog_pos as position, table_name, op,
-            key, before, left(after::text, 60) as after
+            key, left(before::text, 40) as before, left(after::text, 60) as after
         from (select *, row_number() over (partition by table_name, op order by event_seq desc) as n
             from mysql2gp.events) as e
         where n = 1 order by event_seq limit 20"

@@ -35,7 +35,7 @@ fn a_missing_target_table_or_column_is_named() {
 }
 
 #[test]
-fn an_alter_table_stops_the_loader_before_the_statement() {
+fn an_alter_table_stops_the_loader_until_an_operator_says_it_is_done() {
     let rig = Rig::start();
     let task = rig.small_task("alter");
     let files = task.config.write();
@@ -64,8 +64,17 @@ fn an_alter_table_stops_the_loader_before_the_statement() {
         error.as_str().is_some_and(|text| text.contains("app.t")),
         "{error}"
     );
-    // The miner goes on.
+    // The miner goes on, and so does the loader once the target is altered too.
+    rig.target_sql(
+        &task,
+        "alter table t add column w integer not null default 7",
+    );
+    assert_ends(&mut loader(&files, &["ack", &position]), 0, &[]);
+    let mut loading = loader(&files, &[]);
+    rig.wait_applied(&task, &mut [&mut mining, &mut loading]);
+    rig.assert_equal(&task, &["t"]);
     assert_stops(&mut mining);
+    assert_stops(&mut loading);
 }
 
 #[test]
