@@ -12,7 +12,8 @@
 //! | update of the key | delete of the old key, then insert of the new one | | |
 //!
 //! An insert that is deleted stays a delete: cheap, and right when an earlier load overlaps
-//! the stream. Where it does, "corrupt" is no error: the last operation wins. Rows of keyless
+//! the stream. Where it does, or the source has cascades that it does not log, "corrupt" is no
+//! error: the last operation wins. Rows of keyless
 //! tables are counted, not merged: a delete takes back an equal row that the round has added,
 //! else one of the target's.
 //!
@@ -33,7 +34,7 @@ pub use error::CompactError;
 use merge::{MergeError, merge};
 
 use crate::layout::Layout;
-use crate::round::{Overlap, Progress, Round};
+use crate::round::{Contradictions, Overlap, Progress, Round};
 
 /// Where a round ends.
 #[derive(Clone, Debug)]
@@ -44,6 +45,8 @@ pub struct Limits {
     pub overlap_until: Option<BinlogPosition>,
     /// Transactions behind the one that reaches this position are not read.
     pub stop_at: Option<BinlogPosition>,
+    /// What to do where the stream contradicts itself.
+    pub contradictions: Contradictions,
 }
 
 impl Limits {
@@ -129,6 +132,7 @@ impl Compactor {
             scratch: Vec::new(),
         };
         compactor.round.overlap = compactor.overlap();
+        compactor.round.contradictions = compactor.limits.contradictions;
         compactor
     }
 
@@ -180,6 +184,7 @@ impl Compactor {
         self.last_place = None;
         self.last_of_round = false;
         spare.overlap = self.overlap();
+        spare.contradictions = self.limits.contradictions;
         let mut round = std::mem::replace(&mut self.round, spare);
         round.seal();
         round
