@@ -11,11 +11,31 @@ use log::{info, warn};
 use super::Bound;
 use crate::error::MinerError;
 
+/// What is away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Away {
+    Source,
+    Staging,
+    Target,
+}
+
+impl Away {
+    fn of(error: &MinerError) -> Self {
+        if matches!(error, MinerError::Source(_)) {
+            Self::Source
+        } else if matches!(error, MinerError::Target(_) | MinerError::Checkpoint(_)) {
+            Self::Target
+        } else {
+            Self::Staging
+        }
+    }
+}
+
 /// A time during which a server is away.
 #[derive(Default)]
 pub(super) struct Outage {
     backoff: Backoff,
-    since: Option<Instant>,
+    since: Option<(Away, Instant)>,
 }
 
 impl Outage {
@@ -28,10 +48,15 @@ impl Outage {
         shutdown: &Shutdown,
     ) -> Result<Waited, MinerError> {
         let limit = settings.source.connect_timeout;
-        let since = *self.since.get_or_insert_with(|| {
-            warn!("wait and try again: {}", chain(error));
-            Instant::now()
-        });
+        let away = Away::of(error);
+        let since = match self.since {
+            Some((before, since)) if before == away => since,
+            _ => {
+                warn!("wait and try again: {}", chain(error));
+                Instant::now()
+            }
+        };
+        self.since = Some((away, since));
         if bound.is_once() && since.elapsed() >= limit {
             return Err(MinerError::GaveUp {
                 seconds: limit.as_secs(),
@@ -43,7 +68,7 @@ impl Outage {
 
     /// Everything answers again.
     pub(super) fn over(&mut self) {
-        if let Some(since) = self.since.take() {
+        if let Some((_, since)) = self.since.take() {
             info!("go on after waiting_seconds={}", since.elapsed().as_secs());
         }
         self.backoff.reset();

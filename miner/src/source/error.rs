@@ -21,7 +21,7 @@ pub enum SourceError {
         source: mysql::Error,
     },
     /// A statement failed.
-    #[error("{operation} on the source")]
+    #[error("{operation} on the source{}", stream_remedy(source))]
     Query {
         /// What was being done, as "verb object".
         operation: &'static str,
