@@ -388,3 +388,29 @@ fn a_stop_in_an_oversized_transaction_leaves_nothing_of_it() {
     bench.once();
     assert_eq!(bench.rows(COUNT), ["2000"]);
 }
+
+#[test]
+fn a_miner_that_starts_again_begins_a_segment_with_its_first_chunk() {
+    let mut bench = Bench::new(ITEMS);
+    let items = define_items(&mut bench);
+    bench.staged.restart_miner();
+    bench.once();
+    let mut running = bench.start(&[]);
+    for id in 0..3 {
+        bench.staged.next_segment();
+        bench.staged.transaction(|t| {
+            t.insert(items, &format!("{id}\tn"));
+        });
+        bench.staged.restart_miner();
+        bench.staged.offset += 1000;
+        bench.staged.restart_miner();
+        let position = bench.staged.offset.to_string();
+        wait_until(TIMEOUT, "the position", || {
+            bench.staging_rows("select applied_pos from mysql2gp.status") == [position.clone()]
+        });
+    }
+    running.program.sigterm();
+    assert_eq!(running.finish().0, 0);
+    bench.once();
+    assert_eq!(bench.rows(COUNT), ["3"]);
+}

@@ -275,8 +275,9 @@ impl Fetcher {
         let Some(miner) = miner else {
             return Ok(Pass::Drained);
         };
-        if miner.chunk_seq > self.last_chunk {
-            self.next_segment()?;
+        // The miner's number may be the one before a segment's first chunk, which is not there
+        // yet; a segment with a chunk is there with it.
+        if miner.chunk_seq > self.last_chunk && self.next_segment()? == NextSegment::Opened {
             return Ok(Pass::More);
         }
         match take(Fetched::Mark(miner.staged)) {
@@ -392,8 +393,8 @@ impl Fetcher {
         Ok(Pass::More)
     }
 
-    /// Goes on to the next segment that there is.
-    fn next_segment(&mut self) -> Result<(), FetchError> {
+    /// Goes on to the next segment, if there is one.
+    fn next_segment(&mut self) -> Result<NextSegment, FetchError> {
         // The chunk after the last one read may lie in a segment that is not opened yet.
         let current = match &self.segment {
             Some((number, _)) => number + 1,
@@ -407,9 +408,7 @@ impl Fetcher {
             )
             .operation("look for the next segment")?;
         let Some(number) = row.get::<_, Option<i64>>(0) else {
-            return Err(FetchError::Malformed {
-                what: "mysql2gp.segment",
-            });
+            return Ok(NextSegment::None);
         };
         self.last_chunk = self.last_chunk.max(number * CHUNKS_PER_SEGMENT - 1);
         let statement = self
@@ -417,8 +416,14 @@ impl Fetcher {
             .prepare(&FETCH_CHUNKS.replace("{segment}", &segment_table(number)))
             .operation("prepare a segment")?;
         self.segment = Some((number, statement));
-        Ok(())
+        Ok(NextSegment::Opened)
     }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum NextSegment {
+    Opened,
+    None,
 }
 
 /// Why a wait ended.
