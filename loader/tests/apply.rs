@@ -449,3 +449,43 @@ fn many_tables_many_transactions_and_several_segments_add_up() {
         ["10000|9980", "0|0|0.000"]
     );
 }
+
+#[test]
+fn unlogged_cascades_may_make_the_stream_contradict_itself() {
+    let mut bench = Bench::new(ITEMS);
+    bench.set("desc.pgsql", "allow_unlogged_cascades", true);
+    let items = define_items(&mut bench);
+    bench.staged.transaction(|t| {
+        t.insert(items, "1\tone");
+        // A cascade has deleted the row at the source, unlogged.
+        t.insert(items, "1\tagain")
+            .delete(items, "2")
+            .delete(items, "2");
+    });
+    bench.once();
+    assert_eq!(bench.rows(ALL_ITEMS), ["1|again"]);
+}
+
+#[test]
+fn a_row_of_several_megabytes_arrives_whole() {
+    let mut bench = Bench::new("create table t (id integer primary key, doc text)");
+    let text = ColumnType::Text {
+        charset: "utf8mb4".into(),
+    };
+    let table = bench
+        .staged
+        .define("t", &[("id", int()), ("doc", text)], &["id"]);
+    for (id, size) in [(1, 3_000_000), (2, 10), (3, 5_000_000), (4, 100_000)] {
+        bench.staged.transaction(|t| {
+            t.insert(table, &format!("{id}\t{}", "d".repeat(size)));
+            t.update(table, &format!("{id}\t{}", "e".repeat(size + 1)));
+        });
+    }
+    bench.once();
+    assert_eq!(
+        bench.rows(
+            "select id, length(doc), md5(doc) = md5(repeat('e', length(doc))) from t order by id"
+        ),
+        ["1|3000001|t", "2|11|t", "3|5000001|t", "4|100001|t"]
+    );
+}

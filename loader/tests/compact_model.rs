@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use common::staging::codec::{self, CommitLine, RowMark};
 use common::table::{Column, ColumnType, DefinitionId, Key, TableDefinition, TableName};
 use loader::compact::{Compactor, Limits, Pause};
-use loader::round::{First, Net, Overlap, Progress, Round};
+use loader::round::{Contradictions, First, Net, Overlap, Progress, Round};
 use proptest::prelude::*;
 
 use crate::staged::{int, varchar};
@@ -298,6 +298,7 @@ fn replay(text: &[u8], batch_bytes: usize, overlapping: bool, cuts: &[bool], tar
             batch_bytes,
             overlap_until: overlapping.then(|| "f.000009:4".parse().unwrap()),
             stop_at: None,
+            contradictions: Contradictions::Stop,
         },
         start(),
     );
@@ -366,6 +367,7 @@ fn read(text: &str) -> Result<Pause, loader::compact::CompactError> {
             batch_bytes: 1 << 20,
             overlap_until: None,
             stop_at: None,
+            contradictions: Contradictions::Stop,
         },
         start(),
     );

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use testkit::wait_until;
+use testkit::{Durability, PgServer, Proxy, wait_until};
 
 use crate::apply::{ITEMS, define_items};
 use crate::bench::{Bench, TIMEOUT};
@@ -313,4 +313,104 @@ fn wiped_staging_is_read_from_the_checkpoint_on() {
     assert_eq!(code, 0, "{log}");
     assert!(!log.contains("target held rows"), "{log}");
     assert_eq!(bench.rows(COUNT), ["2"]);
+}
+
+#[test]
+fn servers_that_die_and_connections_that_break_are_waited_for() {
+    let mut server = PgServer::builder().durability(Durability::Durable).start();
+    let proxy = Proxy::to_port(server.port());
+    let mut bench = Bench::on(&server, ITEMS, proxy.port());
+    bench.set("task", "lock_timeout", 60);
+    let items = define_items(&mut bench);
+    let mut running = bench.start(&[]);
+    let mut id = 0;
+    for fault in 0..4 {
+        for _ in 0..50 {
+            bench.staged.transaction(|t| {
+                t.insert(items, &format!("{id}\tn"));
+                if id > 0 {
+                    t.update(items, &format!("{}\tm", id - 1));
+                }
+            });
+            id += 1;
+        }
+        if fault % 2 == 0 {
+            proxy.cut();
+            running.program.wait_log("waiting for the server", TIMEOUT);
+            proxy.resume();
+        } else {
+            server.kill9();
+            server.restart();
+            bench.reconnect(&server);
+        }
+    }
+    bench.staged.transaction(|t| {
+        t.insert(items, "100000\tlast");
+    });
+    wait_until(TIMEOUT, "the last row", || {
+        bench.rows("select name from items where id = 100000") == ["last"]
+    });
+    assert_eq!(
+        bench.rows("select count(*), count(*) filter (where name = 'm') from items"),
+        [format!("{}|{}", id + 1, id - 1)]
+    );
+    running.program.sigterm();
+    let (code, log) = running.finish();
+    assert_eq!(code, 0, "{log}");
+    assert!(!log.contains("target held rows"), "{log}");
+}
+
+#[test]
+fn a_stop_in_an_oversized_transaction_leaves_nothing_of_it() {
+    let mut bench = Bench::new(ITEMS);
+    bench.set("binlogloader", "batch_bytes", 5000);
+    let items = define_items(&mut bench);
+    bench.rows("create function slow() returns trigger language plpgsql as $$ begin perform pg_sleep(0.01); return new; end $$");
+    bench.rows("create trigger slow before insert on items for each row execute function slow()");
+    bench.rows("alter table items enable always trigger slow");
+    bench.staged.transaction(|t| {
+        for id in 0..2000 {
+            t.insert(items, &format!("{id}\tn"));
+        }
+    });
+    let mut running = bench.start(&[]);
+    wait_until(TIMEOUT, "the first rows", || {
+        bench.rows(
+            "select 1 from pg_stat_activity where query like 'copy%items%' and datname = current_database() \
+              and application_name = 'binlog_loader'",
+        ) == ["1"]
+    });
+    running.program.sigterm();
+    let (code, log) = running.finish();
+    assert_eq!(code, 0, "{log}");
+    assert_eq!(bench.rows(COUNT), ["0"]);
+    bench.rows("drop trigger slow on items");
+    bench.once();
+    assert_eq!(bench.rows(COUNT), ["2000"]);
+}
+
+#[test]
+fn a_miner_that_starts_again_begins_a_segment_with_its_first_chunk() {
+    let mut bench = Bench::new(ITEMS);
+    let items = define_items(&mut bench);
+    bench.staged.restart_miner();
+    bench.once();
+    let mut running = bench.start(&[]);
+    for id in 0..3 {
+        bench.staged.next_segment();
+        bench.staged.transaction(|t| {
+            t.insert(items, &format!("{id}\tn"));
+        });
+        bench.staged.restart_miner();
+        bench.staged.offset += 1000;
+        bench.staged.restart_miner();
+        let position = bench.staged.offset.to_string();
+        wait_until(TIMEOUT, "the position", || {
+            bench.staging_rows("select applied_pos from mysql2gp.status") == [position.clone()]
+        });
+    }
+    running.program.sigterm();
+    assert_eq!(running.finish().0, 0);
+    bench.once();
+    assert_eq!(bench.rows(COUNT), ["3"]);
 }

@@ -222,6 +222,20 @@ impl Staged {
         format!("{FILE}:{}", self.offset)
     }
 
+    /// What a miner does that starts again: it stages its position with the number before the
+    /// next segment's first chunk, and begins the segment with that chunk.
+    pub(crate) fn restart_miner(&mut self) {
+        self.client
+            .execute(
+                "update mysql2gp.miner set chunk_seq = $1, staged_pos = $2",
+                &[
+                    &((self.segment + 1) * CHUNKS_PER_SEGMENT - 1),
+                    &i64::try_from(self.offset).unwrap(),
+                ],
+            )
+            .unwrap();
+    }
+
     /// Begins a new segment.
     pub(crate) fn next_segment(&mut self) {
         self.segment += 1;

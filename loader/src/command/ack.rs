@@ -12,7 +12,7 @@ use common::shutdown::Shutdown;
 use super::CommandError;
 use crate::compact::{CompactError, Compactor, Limits, Pause};
 use crate::fetch::{Fetched, Fetcher, Flow, Pass};
-use crate::round::Progress;
+use crate::round::{Contradictions, Progress};
 use crate::target::TargetSession;
 
 /// Acknowledges the statement at `position`.
@@ -38,6 +38,7 @@ pub fn run(
             batch_bytes: settings.loader.batch_bytes,
             overlap_until: checkpoint.consistent_from.clone(),
             stop_at: None,
+            contradictions: Contradictions::LastWins,
         },
         Progress {
             position: checkpoint.applied.clone(),

@@ -266,6 +266,12 @@ fn check_table<W: Write>(
             key.join(", ")
         ))?;
     }
+    if !route.target.truncatable {
+        checks.warn(&format!(
+            "target table {target}: the user may not truncate it (grant truncate on {} to it)",
+            route.target.quoted()
+        ))?;
+    }
     let extra = route.target_only_columns();
     if !extra.is_empty() {
         checks.warn(&format!(
