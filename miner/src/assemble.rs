@@ -12,14 +12,14 @@ use common::gtid::{Gtid, GtidSet};
 use common::position::BinlogPosition;
 use common::staging::codec::RowMark;
 use common::table::TableName;
-use log::warn;
 
 use crate::decode::{
-    Event, EventHeader, EventParser, MariaDbForm, QueryEvent, RowImage, RowOperation, RowsEvent,
-    TransactionPayload, XaPhase, event_name,
+    ARTIFICIAL_FLAG, Event, EventHeader, EventParser, MariaDbForm, QueryEvent, RowImage,
+    RowOperation, RowsEvent, TransactionPayload, XaPhase, event_name,
 };
 use crate::error::{MinerError, Place};
 use crate::filter::{BeforeImage, Replicated, Tables};
+use crate::gtids::{GtidTrack, Known};
 use crate::parked::{PARKED_BYTES_MAX, Parked, ParkedChanges, ParkedLines};
 use crate::stage::Sequences;
 use crate::statement::{self, Backslash, Statement};
@@ -62,6 +62,8 @@ struct Head {
     explicit: bool,
     /// Whether any event of it has come.
     begun: bool,
+    /// Whether it is staged already.
+    known: Known,
     /// Whether XA PREPARE will put it aside, so that its lines stay together until then.
     parks: bool,
 }
@@ -72,7 +74,7 @@ pub struct Assembler {
     tables: Tables,
     open: OpenTransaction,
     head: Head,
-    gtid_set: Option<GtidSet>,
+    gtids: GtidTrack,
     file_created: Option<u32>,
     parked: Parked,
     before: RowImage,
@@ -81,14 +83,14 @@ pub struct Assembler {
 }
 
 impl Assembler {
-    /// Starts between two transactions, `gtid_set` being what is staged so far if it is known.
-    pub fn new(tables: Tables, gtid_set: Option<GtidSet>, parked: Parked) -> Self {
+    /// Starts between two transactions, `gtids` being what is staged so far.
+    pub fn new(tables: Tables, gtids: GtidTrack, parked: Parked) -> Self {
         Self {
             parser: EventParser::new(),
             tables,
             open: OpenTransaction::default(),
             head: Head::default(),
-            gtid_set,
+            gtids,
             file_created: None,
             parked,
             before: RowImage::new(),
@@ -119,7 +121,7 @@ impl Assembler {
 
     /// GTIDs up to the last complete transaction, when known.
     pub fn gtid_set(&self) -> Option<&GtidSet> {
-        self.gtid_set.as_ref()
+        self.gtids.staged()
     }
 
     /// Creation time of the file that is being read, seconds since 1970.
@@ -149,12 +151,19 @@ impl Assembler {
                 place: Place::new(end, None),
                 source,
             })?;
+        if self.head.known == Known::Staged
+            && let Some(step) = self.pass_over(&event)
+        {
+            return Ok(step);
+        }
         match event {
             Event::FormatDescription(format) => {
                 self.file_created = Some(format.timestamp);
                 Ok(self.between())
             }
             Event::Rotate { .. } | Event::Stop => {
+                // The next file says when it was made.
+                self.file_created = None;
                 self.tables.forget_maps();
                 Ok(self.between())
             }
@@ -164,15 +173,19 @@ impl Assembler {
                 Step::Idle
             }),
             Event::PreviousGtids(set) | Event::MariaDbGtidList(set) => {
-                self.gtid_set.get_or_insert(set);
+                // MariaDB's dump makes up lists of what it leaves out.
+                if header.log_pos != 0 && header.flags & ARTIFICIAL_FLAG == 0 {
+                    self.gtids.begin_file(set);
+                }
                 Ok(self.between())
             }
             Event::Gtid(event) => {
-                self.begin(Some(event.gtid), event.commit.immediate_commit_micros);
+                let commit_micros = event.commit.immediate_commit_micros;
+                self.begin(Some(event.gtid), commit_micros, end)?;
                 Ok(Step::Open)
             }
             Event::AnonymousGtid(commit) => {
-                self.begin(None, commit.immediate_commit_micros);
+                self.begin(None, commit.immediate_commit_micros, end)?;
                 Ok(Step::Open)
             }
             Event::MariaDbGtid(event) => {
@@ -180,7 +193,7 @@ impl Assembler {
                     MariaDbForm::Standalone | MariaDbForm::XaCompleted(_) => false,
                     MariaDbForm::Transaction | MariaDbForm::XaPrepared(_) => true,
                 };
-                self.begin(Some(Gtid::MariaDb(event.gtid)), None);
+                self.begin(Some(Gtid::MariaDb(event.gtid)), None, end)?;
                 self.head.explicit = explicit;
                 Ok(Step::Open)
             }
@@ -250,24 +263,66 @@ impl Assembler {
         }
     }
 
-    fn begin(&mut self, gtid: Option<Gtid>, commit_micros: Option<u64>) {
+    fn begin(
+        &mut self,
+        gtid: Option<Gtid>,
+        commit_micros: Option<u64>,
+        end: &BinlogPosition,
+    ) -> Result<(), MinerError> {
+        let known = match &gtid {
+            Some(gtid) => self.gtids.begin(gtid).map_err(|gap| {
+                refused(
+                    end,
+                    None,
+                    &format!("the log does not continue what is staged: {gap}"),
+                    "load the tables anew, run binlog_loader reset and start with an empty staging database",
+                )
+            })?,
+            None => Known::New,
+        };
         self.head = Head {
             gtid,
             commit_us: commit_micros.and_then(|micros| i64::try_from(micros).ok()),
             begun: true,
+            known,
             ..Head::default()
         };
+        Ok(())
+    }
+
+    /// Passes over an event of a transaction that is staged already; `None` when the event
+    /// is not the transaction's.
+    fn pass_over(&mut self, event: &Event<'_>) -> Option<Step<'static>> {
+        let ended = if let Event::Query(query) = event {
+            let text = String::from_utf8_lossy(&query.statement);
+            let backslash = Backslash::of_sql_mode(query.status.sql_mode);
+            let statement = statement::classify(&text, "", backslash);
+            self.head.explicit |= matches!(statement, Statement::Begin | Statement::XaStart);
+            !self.head.explicit || matches!(statement, Statement::Commit | Statement::Rollback)
+        } else if matches!(event, Event::Xid(_) | Event::XaPrepare(_)) {
+            true
+        } else if matches!(
+            event,
+            Event::TableMap(_)
+                | Event::Rows(_)
+                | Event::PartialUpdateRows { .. }
+                | Event::LoadData(_)
+        ) {
+            false
+        } else {
+            return None;
+        };
+        if !ended {
+            return Some(Step::Open);
+        }
+        self.head = Head::default();
+        Some(Step::Passed(None))
     }
 
     /// Ends the transaction: its lines, if any, are complete.
     fn commit(&mut self, header: &EventHeader) -> Step<'static> {
         let head = std::mem::take(&mut self.head);
-        if let (Some(set), Some(gtid)) = (&mut self.gtid_set, &head.gtid)
-            && let Err(error) = set.add(gtid)
-        {
-            warn!("lose track of GTIDs: {error}");
-            self.gtid_set = None;
-        }
+        self.gtids.commit(head.gtid.as_ref());
         let commit = Commit {
             gtid: head.gtid.map(|gtid| gtid.to_string()).unwrap_or_default(),
             committed_at_us: head
