@@ -12,14 +12,14 @@ use common::gtid::{Gtid, GtidSet};
 use common::position::BinlogPosition;
 use common::staging::codec::RowMark;
 use common::table::TableName;
-use log::warn;
 
 use crate::decode::{
-    AlterPhase, Event, EventHeader, EventParser, MariaDbForm, QueryEvent, RowImage, RowOperation,
-    RowsEvent, TransactionPayload, XaPhase, event_name,
+    ARTIFICIAL_FLAG, AlterPhase, Event, EventHeader, EventParser, MariaDbForm, QueryEvent,
+    RowImage, RowOperation, RowsEvent, TransactionPayload, XaPhase, event_name,
 };
 use crate::error::{MinerError, Place};
 use crate::filter::{BeforeImage, Replicated, Tables};
+use crate::gtids::{GtidTrack, Known};
 use crate::parked::{PARKED_BYTES_MAX, Parked, ParkedChanges, ParkedLines};
 use crate::stage::Sequences;
 use crate::statement::{self, Backslash, Statement};
@@ -60,6 +60,8 @@ struct Head {
     commit_us: Option<i64>,
     /// Whether any event of it has come.
     begun: bool,
+    /// Whether it is staged already.
+    known: Known,
     ending: Ending,
 }
 
@@ -84,7 +86,7 @@ pub struct Assembler {
     tables: Tables,
     open: OpenTransaction,
     head: Head,
-    gtid_set: Option<GtidSet>,
+    gtids: GtidTrack,
     file_created: Option<u32>,
     parked: Parked,
     before: RowImage,
@@ -93,14 +95,14 @@ pub struct Assembler {
 }
 
 impl Assembler {
-    /// Starts between two transactions, `gtid_set` being what is staged so far if it is known.
-    pub fn new(tables: Tables, gtid_set: Option<GtidSet>, parked: Parked) -> Self {
+    /// Starts between two transactions, `gtids` being what is staged so far.
+    pub fn new(tables: Tables, gtids: GtidTrack, parked: Parked) -> Self {
         Self {
             parser: EventParser::new(),
             tables,
             open: OpenTransaction::default(),
             head: Head::default(),
-            gtid_set,
+            gtids,
             file_created: None,
             parked,
             before: RowImage::new(),
@@ -131,7 +133,7 @@ impl Assembler {
 
     /// GTIDs up to the last complete transaction, when known.
     pub fn gtid_set(&self) -> Option<&GtidSet> {
-        self.gtid_set.as_ref()
+        self.gtids.staged()
     }
 
     /// Creation time of the file that is being read, seconds since 1970.
@@ -161,18 +163,19 @@ impl Assembler {
                 place: Place::new(end, None),
                 source,
             })?;
+        if self.head.known == Known::Staged
+            && let Some(step) = self.pass_over(&event)
+        {
+            return Ok(step);
+        }
         match event {
             Event::FormatDescription(format) => {
                 self.file_created = Some(format.timestamp);
                 Ok(self.between())
             }
-            Event::Rotate { .. } => {
-                // Of another file now, whose own event comes next.
+            Event::Rotate { .. } | Event::Stop => {
+                // The next file says when it was made.
                 self.file_created = None;
-                self.tables.forget_maps();
-                Ok(self.between())
-            }
-            Event::Stop => {
                 self.tables.forget_maps();
                 Ok(self.between())
             }
@@ -182,15 +185,19 @@ impl Assembler {
                 Step::Idle
             }),
             Event::PreviousGtids(set) | Event::MariaDbGtidList(set) => {
-                self.gtid_set.get_or_insert(set);
+                // MariaDB's dump makes up lists of what it leaves out.
+                if header.log_pos != 0 && header.flags & ARTIFICIAL_FLAG == 0 {
+                    self.gtids.begin_file(set);
+                }
                 Ok(self.between())
             }
             Event::Gtid(event) => {
-                self.begin(Some(event.gtid), event.commit.immediate_commit_micros);
+                let commit_micros = event.commit.immediate_commit_micros;
+                self.begin(Some(event.gtid), commit_micros, end)?;
                 Ok(Step::Open)
             }
             Event::AnonymousGtid(commit) => {
-                self.begin(None, commit.immediate_commit_micros);
+                self.begin(None, commit.immediate_commit_micros, end)?;
                 Ok(Step::Open)
             }
             Event::MariaDbGtid(event) => {
@@ -202,7 +209,7 @@ impl Assembler {
                     (_, MariaDbForm::Transaction) => Ending::Commit,
                     (_, MariaDbForm::XaPrepared(_)) => Ending::Prepare,
                 };
-                self.begin(Some(Gtid::MariaDb(event.gtid)), None);
+                self.begin(Some(Gtid::MariaDb(event.gtid)), None, end)?;
                 self.head.ending = ending;
                 Ok(Step::Open)
             }
@@ -272,24 +279,80 @@ impl Assembler {
         }
     }
 
-    fn begin(&mut self, gtid: Option<Gtid>, commit_micros: Option<u64>) {
+    fn begin(
+        &mut self,
+        gtid: Option<Gtid>,
+        commit_micros: Option<u64>,
+        end: &BinlogPosition,
+    ) -> Result<(), MinerError> {
+        let known = match &gtid {
+            Some(gtid) => self.gtids.begin(gtid).map_err(|gap| {
+                refused(
+                    end,
+                    None,
+                    &format!("the log does not continue what is staged: {gap}"),
+                    "load the tables anew, run binlog_loader reset and start with an empty staging database",
+                )
+            })?,
+            None => Known::New,
+        };
         self.head = Head {
             gtid,
             commit_us: commit_micros.and_then(|micros| i64::try_from(micros).ok()),
             begun: true,
+            known,
             ..Head::default()
         };
+        Ok(())
+    }
+
+    /// Takes note of statements that open a transaction of several events.
+    fn note_ending(&mut self, statement: &Statement, text: &str) {
+        let creates_with_rows =
+            matches!(statement, Statement::CreateTable(_)) && ends_with_start_transaction(text);
+        if *statement == Statement::Begin || creates_with_rows {
+            self.head.begun = true;
+            self.head.ending = Ending::Commit;
+        } else if *statement == Statement::XaStart {
+            self.head.begun = true;
+            self.head.ending = Ending::Prepare;
+        }
+    }
+
+    /// Passes over an event of a transaction that is staged already; `None` when the event
+    /// is not the transaction's.
+    fn pass_over(&mut self, event: &Event<'_>) -> Option<Step<'static>> {
+        let ended = if let Event::Query(query) = event {
+            let text = String::from_utf8_lossy(&query.statement);
+            let backslash = Backslash::of_sql_mode(query.status.sql_mode);
+            let statement = statement::classify(&text, "", backslash);
+            self.note_ending(&statement, &text);
+            matches!(self.head.ending, Ending::Statement | Ending::Announcement)
+                || matches!(statement, Statement::Commit | Statement::Rollback)
+        } else if matches!(event, Event::Xid(_) | Event::XaPrepare(_)) {
+            true
+        } else if matches!(
+            event,
+            Event::TableMap(_)
+                | Event::Rows(_)
+                | Event::PartialUpdateRows { .. }
+                | Event::LoadData(_)
+        ) {
+            false
+        } else {
+            return None;
+        };
+        if !ended {
+            return Some(Step::Open);
+        }
+        self.head = Head::default();
+        Some(Step::Passed(None))
     }
 
     /// Ends the transaction: its lines, if any, are complete.
     fn commit(&mut self, header: &EventHeader) -> Step<'static> {
         let head = std::mem::take(&mut self.head);
-        if let (Some(set), Some(gtid)) = (&mut self.gtid_set, &head.gtid)
-            && let Err(error) = set.add(gtid)
-        {
-            warn!("lose track of GTIDs: {error}");
-            self.gtid_set = None;
-        }
+        self.gtids.commit(head.gtid.as_ref());
         let commit = Commit {
             gtid: head.gtid.map(|gtid| gtid.to_string()).unwrap_or_default(),
             committed_at_us: head
@@ -315,12 +378,10 @@ impl Assembler {
         let text = String::from_utf8_lossy(&query.statement);
         let database = String::from_utf8_lossy(query.database);
         let backslash = Backslash::of_sql_mode(query.status.sql_mode);
-        match statement::classify(&text, &database, backslash) {
-            Statement::Begin => {
-                self.head.begun = true;
-                self.head.ending = Ending::Commit;
-                Ok(Step::Open)
-            }
+        let statement = statement::classify(&text, &database, backslash);
+        self.note_ending(&statement, &text);
+        match statement {
+            Statement::Begin | Statement::XaStart => Ok(Step::Open),
             Statement::Commit => Ok(self.commit(header)),
             Statement::Rollback => Ok(self.roll_back(header)),
             Statement::Savepoint(name) => {
@@ -337,11 +398,6 @@ impl Assembler {
                     "load the tables anew and start behind this position",
                 )),
             },
-            Statement::XaStart => {
-                self.head.begun = true;
-                self.head.ending = Ending::Prepare;
-                Ok(Step::Open)
-            }
             Statement::XaCommit(id) => {
                 let lines = self.unpark(&id, end)?;
                 self.open.push_lines(&lines.text);
@@ -377,11 +433,6 @@ impl Assembler {
                 Ok(self.end_statement(header))
             }
             Statement::CreateTable(table) => {
-                // CREATE TABLE … SELECT of MySQL 8.0.21 and later: rows and XID follow.
-                if ends_with_start_transaction(&text) {
-                    self.head.begun = true;
-                    self.head.ending = Ending::Commit;
-                }
                 if self.tables.selects(&table) {
                     self.tables.supersede(&table, end);
                     self.tables.add(table);
@@ -541,6 +592,7 @@ impl Assembler {
     }
 }
 
+/// CREATE TABLE … SELECT of MySQL 8.0.21 and later ends so: rows and XID follow.
 fn ends_with_start_transaction(text: &str) -> bool {
     text.to_ascii_uppercase()
         .trim_end()

@@ -1,5 +1,8 @@
 //! Where mining starts: behind what staging holds, else behind what the target has applied,
 //! else where the configuration says.
+//!
+//! On the same log it goes on by file and position, on another server's only by GTIDs, and
+//! only where that server continues exactly what is staged.
 
 use common::checkpoint::{self, Checkpoint};
 use common::gtid::GtidSet;
@@ -8,76 +11,261 @@ use common::position::{BinlogPosition, LogId};
 use common::settings::{Settings, StartPoint};
 use log::info;
 
+use super::Attempt;
 use crate::error::MinerError;
-use crate::source::{LogFiles, Server, SourceError};
+use crate::gtids::GtidTrack;
+use crate::learn::gtids_before;
+use crate::source::{Flavor, SourceError, SourceSession};
 use crate::stage::{Staged, StagingSession};
 
-/// The first position to read.
+/// What to ask the source for.
+pub(super) enum From {
+    /// Everything from here on.
+    Position(BinlogPosition),
+    /// Everything that is not in this set.
+    Gtids(GtidSet),
+}
+
+/// How mining starts.
 pub(super) struct Start {
-    pub(super) position: BinlogPosition,
-    pub(super) gtid_set: Option<GtidSet>,
+    pub(super) from: From,
+    pub(super) gtids: GtidTrack,
+    /// Creation time that the first file must have, when it was read before.
+    pub(super) expected_created: Option<u32>,
 }
 
 /// Decides, and makes sure that the source still has it.
 pub(super) fn decide(
-    settings: &Settings,
+    attempt: &Attempt<'_>,
     session: &mut StagingSession,
     staged: &Staged,
-    server: &Server,
-    files: &LogFiles,
+    source: &mut SourceSession,
 ) -> Result<Start, MinerError> {
+    let settings = attempt.settings;
     if let (Some(position), Some(log_id)) = (&staged.position, &staged.log_id) {
-        same_log(log_id, server)?;
-        still_there(position, files)?;
-        info!("resume from staging position={position}");
-        return Ok(Start {
-            position: position.clone(),
-            gtid_set: staged.gtid_set.clone(),
-        });
+        return if *log_id == source.server.log_id {
+            resume(position, staged, source)
+        } else {
+            switch_server(log_id, staged.gtid_set.as_ref(), source)
+        };
     }
     if let Some(checkpoint) = read_checkpoint(settings)? {
-        let recorded = &checkpoint.start_position;
-        let configured = settings.source.start.to_string();
-        if *recorded != configured {
-            return Err(MinerError::OtherStart {
-                task: settings.task.name.clone(),
-                configured,
-                recorded: recorded.clone(),
-            });
-        }
-        same_log(&checkpoint.log_id, server)?;
-        still_there(&checkpoint.applied, files)?;
-        info!(
-            "resume from the target's checkpoint position={}",
-            checkpoint.applied
-        );
-        return Ok(Start {
-            position: checkpoint.applied,
-            gtid_set: checkpoint
-                .applied_gtid_set
-                .and_then(|text| text.parse().ok()),
-        });
+        return resume_from_checkpoint(attempt, &checkpoint, source);
     }
-    let StartPoint::Position(position) = &settings.source.start else {
-        return Err(MinerError::Unsupported {
-            key: "src.mysql.gtid_set",
-            remedy: "start from a binlogfile",
-        });
+    let first_start = session.start_position()?;
+    match &settings.source.start {
+        StartPoint::Position(position) => {
+            info!("start as configured position={position} first_start={first_start}");
+            start_at(attempt, position, source)
+        }
+        StartPoint::GtidSet(set) => {
+            info!("start as configured gtid_set={set} first_start={first_start}");
+            start_after(set, source)
+        }
+    }
+}
+
+/// On the log that staging holds.
+fn resume(
+    position: &BinlogPosition,
+    staged: &Staged,
+    source: &mut SourceSession,
+) -> Result<Start, MinerError> {
+    still_there(position, source)?;
+    info!("resume from staging position={position}");
+    let staged_set = staged.gtid_set.clone();
+    let gtids = if position.offset <= BinlogPosition::FIRST_OFFSET {
+        GtidTrack::at_file(staged_set, GtidSet::new())
+    } else if let Some(set) = staged_set {
+        match source.gtids_at(position)? {
+            Some(logged) => GtidTrack::at(set, &logged),
+            None => GtidTrack::new(Some(set)),
+        }
+    } else {
+        GtidTrack::new(None)
     };
-    if !files.contains(position) {
-        return Err(SourceError::NoSuchFile {
-            file: position.to_string(),
-            available: files.describe(),
+    Ok(Start {
+        from: From::Position(position.clone()),
+        gtids,
+        expected_created: staged.file_created,
+    })
+}
+
+/// The source is another server than the one that was mined: a replica that took its place.
+fn switch_server(
+    mined: &LogId,
+    staged: Option<&GtidSet>,
+    source: &mut SourceSession,
+) -> Result<Start, MinerError> {
+    let found = source.server.log_id.clone();
+    let refuse = |reason: String| {
+        MinerError::Source(SourceError::NoContinuation {
+            expected: mined.clone(),
+            found: found.clone(),
+            reason,
+        })
+    };
+    let Some(staged) = staged.filter(|set| !set.is_empty()) else {
+        return Err(refuse(
+            "what is staged has no GTIDs by which another server could go on".into(),
+        ));
+    };
+    let state = source.gtid_state()?;
+    if !staged.is_subset(&state.executed) {
+        return Err(refuse(format!(
+            "that server's log has {}, which lacks some of the staged GTIDs {staged}",
+            or_none(&state.executed)
+        )));
+    }
+    if !state.purged.is_subset(staged) {
+        return Err(SourceError::GtidsPurged {
+            set: staged.to_string(),
+            source: None,
         }
         .into());
     }
-    info!(
-        "start as configured position={position} first_start={}",
-        session.start_position()?
-    );
+    info!("go on at another server by GTID from={mined} to={found} gtid_set={staged}");
     Ok(Start {
-        position: position.clone(),
-        gtid_set: None,
+        from: From::Gtids(staged.clone()),
+        gtids: GtidTrack::new(Some(staged.clone())),
+        expected_created: None,
+    })
+}
+
+fn or_none(set: &GtidSet) -> String {
+    if set.is_empty() {
+        "no GTIDs".into()
+    } else {
+        set.to_string()
+    }
+}
+
+fn resume_from_checkpoint(
+    attempt: &Attempt<'_>,
+    checkpoint: &Checkpoint,
+    source: &mut SourceSession,
+) -> Result<Start, MinerError> {
+    let settings = attempt.settings;
+    let configured = settings.source.start.to_string();
+    if checkpoint.start_position != configured {
+        return Err(MinerError::OtherStart {
+            task: settings.task.name.clone(),
+            configured,
+            recorded: checkpoint.start_position.clone(),
+        });
+    }
+    if checkpoint.log_id != source.server.log_id {
+        return Err(SourceError::NoContinuation {
+            expected: checkpoint.log_id.clone(),
+            found: source.server.log_id.clone(),
+            reason: "staging is empty, so that nothing tells which GTIDs are applied".into(),
+        }
+        .into());
+    }
+    let position = &checkpoint.applied;
+    still_there(position, source)?;
+    info!("resume from the target's checkpoint position={position}");
+    let had = match &settings.source.start {
+        StartPoint::GtidSet(set) => set.clone(),
+        StartPoint::Position(_) => GtidSet::new(),
+    };
+    let gtids = match learn(attempt, position, source)? {
+        None => GtidTrack::at_file(None, had),
+        Some(logged) => {
+            // What the target had before the start may come behind this position.
+            let mut applied = logged.clone();
+            applied.union(&had).map_err(|_| wrong_kind(&had))?;
+            GtidTrack::at(applied, &logged)
+        }
+    };
+    Ok(Start {
+        from: From::Position(position.clone()),
+        gtids,
+        expected_created: None,
+    })
+}
+
+fn start_at(
+    attempt: &Attempt<'_>,
+    position: &BinlogPosition,
+    source: &mut SourceSession,
+) -> Result<Start, MinerError> {
+    if !source.files.contains(position) {
+        return Err(SourceError::NoSuchFile {
+            file: position.to_string(),
+            available: source.files.describe(),
+        }
+        .into());
+    }
+    Ok(Start {
+        from: From::Position(position.clone()),
+        gtids: GtidTrack::new(learn(attempt, position, source)?),
+        expected_created: None,
+    })
+}
+
+/// GTIDs before a position that is not the beginning of a file, which tells them itself.
+fn learn(
+    attempt: &Attempt<'_>,
+    position: &BinlogPosition,
+    source: &mut SourceSession,
+) -> Result<Option<GtidSet>, MinerError> {
+    if position.offset <= BinlogPosition::FIRST_OFFSET {
+        return Ok(None);
+    }
+    match source.server.flavor {
+        Flavor::MariaDb => Ok(source.gtids_at(position)?),
+        Flavor::MySql if source.server.has_gtids() => gtids_before(
+            &attempt.settings.source,
+            &source.server,
+            position,
+            attempt.shutdown,
+        ),
+        Flavor::MySql => Ok(None),
+    }
+}
+
+fn start_after(set: &GtidSet, source: &mut SourceSession) -> Result<Start, MinerError> {
+    let is_mysql = set.mysql_intervals().next().is_some();
+    if !set.is_empty() && is_mysql != (source.server.flavor == Flavor::MySql) {
+        return Err(wrong_kind(set));
+    }
+    let bad = |reason| {
+        MinerError::Source(SourceError::GtidStart {
+            set: set.to_string(),
+            reason,
+        })
+    };
+    if source.server.flavor == Flavor::MySql && !source.server.has_gtids() {
+        return Err(bad(
+            "cannot be a start: the source has gtid_mode = OFF; start from a binlogfile",
+        ));
+    }
+    let state = source.gtid_state()?;
+    if !set.is_subset(&state.executed) {
+        return Err(bad(
+            "has transactions that the source does not have (gtid_executed, MariaDB: gtid_binlog_pos): it is \
+                        not one of this source's",
+        ));
+    }
+    if !state.purged.is_subset(set) {
+        return Err(SourceError::GtidsPurged {
+            set: set.to_string(),
+            source: None,
+        }
+        .into());
+    }
+    Ok(Start {
+        from: From::Gtids(set.clone()),
+        gtids: GtidTrack::new(Some(set.clone())),
+        expected_created: None,
+    })
+}
+
+fn wrong_kind(set: &GtidSet) -> MinerError {
+    MinerError::Source(SourceError::GtidStart {
+        set: set.to_string(),
+        reason: "is not of the source's kind: MySQL has uuid:1-77, MariaDB 0-1-270",
     })
 }
 
@@ -87,24 +275,13 @@ fn read_checkpoint(settings: &Settings) -> Result<Option<Checkpoint>, MinerError
     Ok(checkpoint::read(&mut target, &settings.task.name)?)
 }
 
-fn same_log(expected: &LogId, server: &Server) -> Result<(), MinerError> {
-    if *expected == server.log_id {
-        return Ok(());
-    }
-    Err(SourceError::OtherServer {
-        expected: expected.clone(),
-        found: server.log_id.clone(),
-    }
-    .into())
-}
-
-fn still_there(position: &BinlogPosition, files: &LogFiles) -> Result<(), MinerError> {
-    if files.contains(position) {
+fn still_there(position: &BinlogPosition, source: &SourceSession) -> Result<(), MinerError> {
+    if source.files.contains(position) {
         return Ok(());
     }
     Err(SourceError::Purged {
         position: position.clone(),
-        available: files.describe(),
+        available: source.files.describe(),
     }
     .into())
 }

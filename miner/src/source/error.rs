@@ -1,6 +1,7 @@
 //! What can go wrong at the source, and what it means.
 
 use common::error::ErrorClass;
+use common::gtid::GtidSet;
 use common::position::{BinlogPosition, LogId};
 use common::table::TableName;
 
@@ -92,16 +93,48 @@ pub enum SourceError {
         /// What there is.
         available: String,
     },
-    /// Not the server that was mined before.
+    /// Another server, which does not continue what is staged.
     #[error(
-        "the source is {found}, but staging holds the log of {expected}: point [src.mysql] at the server that was \
-         mined, or run binlog_loader reset and start with an empty staging database"
+        "the source is {found}, but staging holds the log of {expected}, and {reason}: point [src.mysql] at the server \
+         that was mined or at one that has all of its transactions, or run binlog_loader reset and start with an empty \
+         staging database"
     )]
-    OtherServer {
+    NoContinuation {
         /// Log that was mined.
         expected: LogId,
         /// Log of the server that answers.
         found: LogId,
+        /// Why not.
+        reason: String,
+    },
+    /// The transactions that come next are gone from the source's log.
+    #[error(
+        "the source has purged transactions that follow GTIDs {set}, which are staged or configured as the start: the \
+         changes in between are lost to replication; load the tables anew, then run binlog_loader reset and start with an \
+         empty staging database"
+    )]
+    GtidsPurged {
+        /// What was asked to be left out.
+        set: String,
+        /// Why; absent when it was found before asking.
+        source: Option<mysql::Error>,
+    },
+    /// A GTID set of the other kind of server, or with what the server has not executed.
+    #[error("src.mysql.gtid_set {set} {reason}")]
+    GtidStart {
+        /// The set.
+        set: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// Another replica has the same server id.
+    #[error(
+        "another replica of the source uses serverid {server_id}, and the source serves only one of them: set serverid in \
+         [src.mysql] to a number that no other replica has"
+    )]
+    ServerIdClash {
+        /// The id.
+        server_id: u32,
     },
     /// Tables of the list that do not exist.
     #[error(
@@ -197,6 +230,11 @@ const BUSY: &[u16] = &[1040, 1041, 1053, 1077, 1317, 1203, 1226, 1927];
 /// ER_MASTER_FATAL_ERROR_READING_BINLOG.
 const FATAL_READING_BINLOG: u16 = 1236;
 
+/// ER_SLAVE_SAME_ID (MariaDB).
+const SLAVE_SAME_ID: u16 = 4052;
+/// How both families begin to say that a later dump has this one's server id.
+const SAME_SERVER_ID: &str = "same server_uuid/server_id";
+
 fn stream_remedy(error: &mysql::Error) -> &'static str {
     let mysql::Error::MySqlError(error) = error else {
         return "";
@@ -204,7 +242,8 @@ fn stream_remedy(error: &mysql::Error) -> &'static str {
     if ACCESS_DENIED.contains(&error.code) {
         " (grant replication slave, replication client on *.* to the user of [src.mysql])"
     } else if error.code == FATAL_READING_BINLOG {
-        " (the position is not, or no longer, one of this source's log, or another replica uses the same serverid)"
+        " (the position is not, or no longer, one of this source's log: load the tables anew, then run binlog_loader \
+         reset and start with an empty staging database)"
     } else {
         ""
     }
@@ -240,6 +279,36 @@ impl SourceError {
         move |source| Self::Query { operation, source }
     }
 
+    /// What a failure of the stream means.
+    pub(super) fn stream(server_id: u32, position: BinlogPosition, source: mysql::Error) -> Self {
+        if let mysql::Error::MySqlError(error) = &source
+            && (error.code == FATAL_READING_BINLOG || error.code == SLAVE_SAME_ID)
+            && error.message.contains(SAME_SERVER_ID)
+        {
+            return Self::ServerIdClash { server_id };
+        }
+        Self::Stream { position, source }
+    }
+
+    /// The same, where the stream was asked for what comes after a GTID set.
+    pub(super) fn of_gtid_start(self, set: &GtidSet) -> Self {
+        if let Self::Stream {
+            source: mysql::Error::MySqlError(error),
+            position,
+        } = self
+        {
+            if error.code == FATAL_READING_BINLOG {
+                return Self::GtidsPurged {
+                    set: set.to_string(),
+                    source: Some(mysql::Error::MySqlError(error)),
+                };
+            }
+            let source = mysql::Error::MySqlError(error);
+            return Self::Stream { position, source };
+        }
+        self
+    }
+
     /// What to do about it.
     pub fn class(&self) -> ErrorClass {
         match self {
@@ -247,12 +316,16 @@ impl SourceError {
             | Self::Query { source, .. }
             | Self::Stream { source, .. } => class_of(source),
             Self::Ended { .. } => ErrorClass::Unreachable,
-            Self::NoSuchFile { .. } | Self::NoSuchTable { .. } => ErrorClass::Usage,
+            Self::NoSuchFile { .. } | Self::NoSuchTable { .. } | Self::GtidStart { .. } => {
+                ErrorClass::Usage
+            }
             Self::Checksum { .. }
             | Self::Damaged { .. }
             | Self::Setting { .. }
             | Self::Purged { .. }
-            | Self::OtherServer { .. }
+            | Self::NoContinuation { .. }
+            | Self::GtidsPurged { .. }
+            | Self::ServerIdClash { .. }
             | Self::Definition { .. }
             | Self::SpecialTables { .. }
             | Self::UnloggedCascades { .. }

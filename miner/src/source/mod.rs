@@ -7,11 +7,15 @@
 mod catalog;
 mod connect;
 mod error;
+mod gtid;
 mod server;
+mod session;
 mod stream;
 
 pub use catalog::{Cascade, Catalog, SpecialTable, Unlogged};
 pub use connect::connect;
 pub use error::SourceError;
+pub use gtid::GtidState;
 pub use server::{Flavor, LogFiles, Server};
+pub use session::SourceSession;
 pub use stream::{EventStream, RawEvent, scan_server_id};

@@ -105,6 +105,12 @@ impl Server {
                 .eq_ignore_ascii_case("OFF")
     }
 
+    /// Whether transactions have GTIDs, on MySQL.
+    pub fn has_gtids(&self) -> bool {
+        let mode = self.variable("gtid_mode");
+        !mode.is_empty() && !mode.eq_ignore_ascii_case("OFF")
+    }
+
     /// Refuses settings with which rows would not arrive whole.
     ///
     /// # Errors
@@ -165,6 +171,17 @@ impl LogFiles {
         self.0
             .last()
             .map(|(file, size)| BinlogPosition::new(file.clone(), *size))
+            .ok_or(SourceError::NoFiles)
+    }
+
+    /// Where the log begins.
+    ///
+    /// # Errors
+    /// When there is no log.
+    pub fn begin(&self) -> Result<BinlogPosition, SourceError> {
+        self.0
+            .first()
+            .map(|(file, _)| BinlogPosition::new(file.clone(), BinlogPosition::FIRST_OFFSET))
             .ok_or(SourceError::NoFiles)
     }
 
