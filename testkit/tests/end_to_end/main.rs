@@ -29,6 +29,9 @@ mod sources;
 /// Tables that do not fit, statements that are not carried.
 mod tables;
 
+/// Transactions and events beyond plain ones.
+mod events;
+
 /// Two copies of a program.
 mod copies;
 
