@@ -8,6 +8,7 @@ use mysql::{Conn, Row};
 
 use super::connect::connect;
 use super::error::SourceError;
+use super::half_logged::{Cascade, SpecialTable};
 use super::server::{LogFiles, Server};
 use crate::decode::{CatalogColumn, CatalogIndex, from_catalog};
 
@@ -178,28 +179,6 @@ impl Unlogged {
             Self::Refused
         }
     }
-}
-
-/// A sequence or a system-versioned table (MariaDB).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SpecialTable {
-    /// The table.
-    pub name: TableName,
-    /// `SEQUENCE` or `SYSTEM VERSIONED`.
-    pub kind: String,
-}
-
-/// A foreign key that changes rows of its table by itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Cascade {
-    /// The table whose rows change.
-    pub child: TableName,
-    /// The constraint.
-    pub constraint: String,
-    /// Its ON DELETE rule.
-    pub on_delete: String,
-    /// Its ON UPDATE rule.
-    pub on_update: String,
 }
 
 fn read_definition(

@@ -5,7 +5,7 @@ use common::gtid::GtidSet;
 use common::position::{BinlogPosition, LogId};
 use common::table::TableName;
 
-use super::catalog::{Cascade, SpecialTable};
+use super::half_logged::{Cascade, SpecialTable};
 use crate::decode::DecodeError;
 
 /// Why the source cannot be read.
