@@ -8,7 +8,7 @@ use common::pg;
 use common::settings::{Settings, StartPoint};
 
 use crate::error::MinerError;
-use crate::source::{Catalog, LogFiles, Server, SourceError, Unlogged, connect};
+use crate::source::{Catalog, Server, SourceError, SourceSession, Unlogged};
 
 /// Prints the checks and says how they went.
 pub fn run(settings: &Settings) -> ExitCode {
@@ -44,8 +44,8 @@ pub fn run(settings: &Settings) -> ExitCode {
 }
 
 fn check_source(settings: &Settings, report: &mut Report) -> Result<(), MinerError> {
-    let mut conn = connect(&settings.source)?;
-    let server = Server::inspect(&mut conn)?;
+    let mut source = SourceSession::open(&settings.source)?;
+    let server = &source.server;
     report.line(
         "ok",
         &format!(
@@ -54,7 +54,6 @@ fn check_source(settings: &Settings, report: &mut Report) -> Result<(), MinerErr
             server.version
         ),
     );
-    server.require_row_images()?;
     report.line(
         "ok",
         "source logs whole rows (log_bin, binlog_format, binlog_row_image)",
@@ -72,19 +71,27 @@ fn check_source(settings: &Settings, report: &mut Report) -> Result<(), MinerErr
              set global binlog_row_metadata = 'FULL' where the server has it",
         );
     }
-    let files = LogFiles::read(&mut conn)?;
-    report.line("ok", &format!("source has binlog {}", files.describe()));
-    if let StartPoint::Position(position) = &settings.source.start {
-        if files.contains(position) {
+    report.line(
+        "ok",
+        &format!("source has binlog {}", source.files.describe()),
+    );
+    match &settings.source.start {
+        StartPoint::Position(position) if source.files.contains(position) => {
             report.line("ok", &format!("configured start {position} is there"));
-        } else {
-            report.line(
-                "warn",
-                &format!("configured start {position} is not there: it counts only while nothing is staged"),
-            );
         }
+        start @ StartPoint::Position(_) => report.line("warn", &not_there(start)),
+        start @ StartPoint::GtidSet(set) => match source.require_start(set) {
+            Ok(()) => report.line("ok", &format!("configured start {start} is there")),
+            Err(error @ SourceError::GtidStart { .. }) => report.fail(&error.into()),
+            Err(SourceError::GtidsPurged { .. }) => report.line("warn", &not_there(start)),
+            Err(error) => return Err(error.into()),
+        },
     }
-    check_tables(settings, &server, report)
+    check_tables(settings, &source.server, report)
+}
+
+fn not_there(start: &StartPoint) -> String {
+    format!("configured start {start} is not there: it counts only while nothing is staged")
 }
 
 fn check_tables(

@@ -268,6 +268,15 @@ impl RawMysql {
                 .problems
                 .push("src.mysql.time_zone wants an offset such as +00:00 or -05:30".into());
         }
+        let is_socket = host
+            .as_deref()
+            .is_some_and(|host: &str| host.starts_with('/'));
+        if is_socket && !matches!(ssl_mode, SourceSslMode::Preferred | SourceSslMode::Disabled) {
+            check.problems.push(
+                "src.mysql.ssl_mode must be preferred or disabled over a socket, which needs no TLS"
+                    .into(),
+            );
+        }
         if self.ssl_cert.is_some() != self.ssl_key.is_some() {
             check
                 .problems

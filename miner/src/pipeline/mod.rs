@@ -32,7 +32,7 @@ use crate::assemble::Assembler;
 use crate::error::MinerError;
 use crate::filter::{FilterSettings, Tables};
 use crate::history::History;
-use crate::source::{Catalog, EventStream, SourceSession, Unlogged};
+use crate::source::{Catalog, EventStream, SourceError, SourceSession, Unlogged};
 use crate::stage::{Message, Stager, StagingSession};
 
 use assembly::{Assembly, AssemblySettings, Channels, Received};
@@ -62,10 +62,14 @@ pub fn run(settings: &Settings, bound: &Bound, shutdown: &Shutdown) -> Result<()
             shutdown,
             outage: &mut outage,
         };
-        let error = match attempt.run(&mut session, &mut bound) {
+        let mut error = match attempt.run(&mut session, &mut bound) {
             Ok(()) => break,
             Err(error) => error,
         };
+        if outage.is_taking_turns(&error) {
+            let server_id = settings.source.server_id;
+            error = SourceError::ServerIdClash { server_id }.into();
+        }
         if shutdown.requested() {
             info!("stop in spite of: {}", chain(&error));
             break;
@@ -193,7 +197,7 @@ impl Attempt<'_> {
             .filter(|name| !names.contains(name))
             .collect();
         if !missing.is_empty() {
-            return Err(crate::source::SourceError::NoSuchTable {
+            return Err(SourceError::NoSuchTable {
                 tables: missing,
                 user: source.user.clone(),
             }

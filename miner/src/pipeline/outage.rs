@@ -1,6 +1,6 @@
 //! Waiting for a server that is away.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use common::error::chain;
 use common::retry::Backoff;
@@ -10,6 +10,7 @@ use log::{info, warn};
 
 use super::Bound;
 use crate::error::MinerError;
+use crate::source::SourceError;
 
 /// What is away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,7 +37,18 @@ impl Away {
 pub(super) struct Outage {
     backoff: Backoff,
     since: Option<(Away, Instant)>,
+    /// Since when the stream is open.
+    open_since: Option<Instant>,
+    /// Streams in a row that the source ended soon after it had begun them.
+    ended_early: u32,
 }
+
+/// A stream that the source ends within this time of its beginning is ended early.
+const EARLY: Duration = Duration::from_secs(10);
+
+/// How many in a row mean that another replica with this server id has its streams ended in
+/// turn. A source that shuts down ends one, and then does not answer.
+const ENDED_EARLY_MAX: u32 = 3;
 
 impl Outage {
     /// Says once what is away, and waits.
@@ -66,8 +78,25 @@ impl Outage {
         Ok(self.backoff.wait(shutdown))
     }
 
+    /// Whether this error, with those before it, shows that two replicas with one server id
+    /// take turns: MariaDB ends the older one's stream without a word.
+    pub(super) fn is_taking_turns(&mut self, error: &MinerError) -> bool {
+        let early = self
+            .open_since
+            .take()
+            .is_some_and(|since| since.elapsed() < EARLY);
+        let ended = matches!(error, MinerError::Source(SourceError::Ended { .. }));
+        self.ended_early = if early && ended {
+            self.ended_early + 1
+        } else {
+            0
+        };
+        self.ended_early >= ENDED_EARLY_MAX
+    }
+
     /// Everything answers again.
     pub(super) fn over(&mut self) {
+        self.open_since = Some(Instant::now());
         if let Some((_, since)) = self.since.take() {
             info!("go on after waiting_seconds={}", since.elapsed().as_secs());
         }

@@ -60,7 +60,12 @@ pub(super) fn decide(
         }
         StartPoint::GtidSet(set) => {
             info!("start as configured gtid_set={set} first_start={first_start}");
-            start_after(set, source)
+            source.require_start(set)?;
+            Ok(Start {
+                from: From::Gtids(set.clone()),
+                gtids: GtidTrack::new(Some(set.clone())),
+                expected_created: None,
+            })
         }
     }
 }
@@ -225,48 +230,8 @@ fn learn(
     }
 }
 
-fn start_after(set: &GtidSet, source: &mut SourceSession) -> Result<Start, MinerError> {
-    let is_mysql = set.mysql_intervals().next().is_some();
-    if !set.is_empty() && is_mysql != (source.server.flavor == Flavor::MySql) {
-        return Err(wrong_kind(set));
-    }
-    let bad = |reason| {
-        MinerError::Source(SourceError::GtidStart {
-            set: set.to_string(),
-            reason,
-        })
-    };
-    if source.server.flavor == Flavor::MySql && !source.server.has_gtids() {
-        return Err(bad(
-            "cannot be a start: the source has gtid_mode = OFF; start from a binlogfile",
-        ));
-    }
-    let state = source.gtid_state()?;
-    if !set.is_subset(&state.executed) {
-        return Err(bad(
-            "has transactions that the source does not have (gtid_executed, MariaDB: gtid_binlog_pos): it is \
-                        not one of this source's",
-        ));
-    }
-    if !state.purged.is_subset(set) {
-        return Err(SourceError::GtidsPurged {
-            set: set.to_string(),
-            source: None,
-        }
-        .into());
-    }
-    Ok(Start {
-        from: From::Gtids(set.clone()),
-        gtids: GtidTrack::new(Some(set.clone())),
-        expected_created: None,
-    })
-}
-
 fn wrong_kind(set: &GtidSet) -> MinerError {
-    MinerError::Source(SourceError::GtidStart {
-        set: set.to_string(),
-        reason: "is not of the source's kind: MySQL has uuid:1-77, MariaDB 0-1-270",
-    })
+    MinerError::Source(SourceError::wrong_gtid_kind(set))
 }
 
 fn read_checkpoint(settings: &Settings) -> Result<Option<Checkpoint>, MinerError> {

@@ -1,9 +1,13 @@
 //! What can go wrong at the source, and what it means.
 
+use std::path::PathBuf;
+
 use common::error::ErrorClass;
 use common::gtid::GtidSet;
 use common::position::{BinlogPosition, LogId};
+use common::settings::SourceSettings;
 use common::table::TableName;
+use mysql_common::proto::codec::error::PacketCodecError;
 
 use super::half_logged::{Cascade, SpecialTable};
 use crate::decode::DecodeError;
@@ -20,6 +24,47 @@ pub enum SourceError {
         user: String,
         /// Why.
         source: mysql::Error,
+    },
+    /// TLS fails.
+    #[error(
+        "establish TLS with source {address}: check ssl_mode, ssl_ca, ssl_cert and ssl_key in [src.mysql]; \
+         verify_identity wants a certificate for the name in host"
+    )]
+    Tls {
+        /// Host and port.
+        address: String,
+        /// Why.
+        source: rustls::Error,
+    },
+    /// A password that could be read on the way.
+    #[error(
+        "log in to source {address} as {user}: without TLS the password must be encrypted with the server's RSA key: use TLS \
+         (ssl_mode), or set server_public_key in [src.mysql] to a file with that key (SHOW STATUS LIKE \
+         'Caching_sha2_password_rsa_public_key')"
+    )]
+    NeedsPublicKey {
+        /// Host and port.
+        address: String,
+        /// User.
+        user: String,
+    },
+    /// The client library could not take the handshake apart.
+    #[error(
+        "log in to source {address}: its handshake is malformed, or server_public_key does not hold an RSA public key in PEM"
+    )]
+    Handshake {
+        /// Host and port.
+        address: String,
+    },
+    /// A file of `[src.mysql]` cannot be read.
+    #[error("read {} of {key} in [src.mysql]", path.display())]
+    File {
+        /// The key.
+        key: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
     },
     /// A statement failed.
     #[error("{operation} on the source{}", stream_remedy(source))]
@@ -249,6 +294,16 @@ fn stream_remedy(error: &mysql::Error) -> &'static str {
     }
 }
 
+fn io_error(error: &mysql::Error) -> Option<&std::io::Error> {
+    if let mysql::Error::IoError(error) | mysql::Error::CodecError(PacketCodecError::Io(error)) =
+        error
+    {
+        Some(error)
+    } else {
+        None
+    }
+}
+
 fn class_of(error: &mysql::Error) -> ErrorClass {
     match error {
         mysql::Error::IoError(_) | mysql::Error::CodecError(_) => ErrorClass::Unreachable,
@@ -279,6 +334,40 @@ impl SourceError {
         move |source| Self::Query { operation, source }
     }
 
+    /// A GTID set of the other family of servers.
+    pub(crate) fn wrong_gtid_kind(set: &GtidSet) -> Self {
+        Self::GtidStart {
+            set: set.to_string(),
+            reason: "is not of the source's kind: MySQL has uuid:1-77, MariaDB 0-1-270",
+        }
+    }
+
+    /// What a failure to connect means.
+    pub(super) fn connect(settings: &SourceSettings, source: mysql::Error) -> Self {
+        let address = settings.address();
+        let user = settings.user.clone();
+        let Some(error) = io_error(&source) else {
+            return Self::Connect {
+                address,
+                user,
+                source,
+            };
+        };
+        // The only directory of this name is the stand-in for the key's file.
+        if error.kind() == std::io::ErrorKind::NotADirectory {
+            return Self::NeedsPublicKey { address, user };
+        }
+        let tls = error.get_ref().and_then(|error| error.downcast_ref());
+        match tls.cloned() {
+            Some(source) => Self::Tls { address, source },
+            None => Self::Connect {
+                address,
+                user,
+                source,
+            },
+        }
+    }
+
     /// What a failure of the stream means.
     pub(super) fn stream(server_id: u32, position: BinlogPosition, source: mysql::Error) -> Self {
         if let mysql::Error::MySqlError(error) = &source
@@ -294,17 +383,14 @@ impl SourceError {
     pub(super) fn of_gtid_start(self, set: &GtidSet) -> Self {
         if let Self::Stream {
             source: mysql::Error::MySqlError(error),
-            position,
-        } = self
+            ..
+        } = &self
+            && error.code == FATAL_READING_BINLOG
         {
-            if error.code == FATAL_READING_BINLOG {
-                return Self::GtidsPurged {
-                    set: set.to_string(),
-                    source: Some(mysql::Error::MySqlError(error)),
-                };
-            }
-            let source = mysql::Error::MySqlError(error);
-            return Self::Stream { position, source };
+            return Self::GtidsPurged {
+                set: set.to_string(),
+                source: Some(mysql::Error::MySqlError(error.clone())),
+            };
         }
         self
     }
@@ -316,9 +402,13 @@ impl SourceError {
             | Self::Query { source, .. }
             | Self::Stream { source, .. } => class_of(source),
             Self::Ended { .. } => ErrorClass::Unreachable,
-            Self::NoSuchFile { .. } | Self::NoSuchTable { .. } | Self::GtidStart { .. } => {
-                ErrorClass::Usage
-            }
+            Self::Tls { .. }
+            | Self::NeedsPublicKey { .. }
+            | Self::Handshake { .. }
+            | Self::File { .. }
+            | Self::NoSuchFile { .. }
+            | Self::NoSuchTable { .. }
+            | Self::GtidStart { .. } => ErrorClass::Usage,
             Self::Checksum { .. }
             | Self::Damaged { .. }
             | Self::Setting { .. }

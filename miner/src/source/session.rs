@@ -55,4 +55,38 @@ impl SourceSession {
             Flavor::MariaDb => mariadb_gtids_at(&mut self.conn, position),
         }
     }
+
+    /// Refuses a GTID set from which mining cannot start.
+    ///
+    /// # Errors
+    /// When the set is not of this source's kind or history, or what follows is purged.
+    pub fn require_start(&mut self, set: &GtidSet) -> Result<(), SourceError> {
+        let of_mysql = set.mysql_intervals().next().is_some();
+        if !set.is_empty() && of_mysql != (self.server.flavor == Flavor::MySql) {
+            return Err(SourceError::wrong_gtid_kind(set));
+        }
+        let bad = |reason| SourceError::GtidStart {
+            set: set.to_string(),
+            reason,
+        };
+        if self.server.flavor == Flavor::MySql && !self.server.has_gtids() {
+            return Err(bad(
+                "cannot be a start: the source has gtid_mode = OFF; start from a binlogfile",
+            ));
+        }
+        let state = self.gtid_state()?;
+        if !set.is_subset(&state.executed) {
+            return Err(bad(
+                "has transactions that the source does not have (gtid_executed, MariaDB: gtid_binlog_pos): it is not one \
+                 of this source's",
+            ));
+        }
+        if !state.purged.is_subset(set) {
+            return Err(SourceError::GtidsPurged {
+                set: set.to_string(),
+                source: None,
+            });
+        }
+        Ok(())
+    }
 }

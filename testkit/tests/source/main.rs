@@ -7,6 +7,10 @@
     reason = "in a test a panic is the way to say what went wrong"
 )]
 
+mod clash;
+mod connection;
 mod failover;
 mod gtid_start;
+mod outage;
+mod resume;
 mod rig;
