@@ -43,6 +43,8 @@ pub enum Adapter {
     SetToArray,
     /// `[1,2]` as `{1,2}`.
     VectorToArray,
+    /// `[1,2]` as the bytes that the source stores: 32-bit floats, little-endian.
+    VectorToBytes,
 }
 
 /// Why a cell is refused. The value is not shown.
@@ -155,6 +157,9 @@ impl Adapter {
                 out.extend_from_slice(inner);
                 out.push(b'}');
             }
+            Self::VectorToBytes => {
+                write_vector_as_bytes(cell, out).ok_or(CellError::Malformed)?;
+            }
         }
         Ok(())
     }
@@ -207,7 +212,12 @@ fn write_zero_date(cell: &[u8], policy: &ZeroDate, out: &mut Vec<u8>) -> Result<
 /// `HH:MM:SS…` from 00:00:00 to 24:00:00.
 fn is_time_of_day(cell: &[u8]) -> bool {
     match (cell.get(..2), cell.get(2)) {
-        (Some(hours), Some(b':')) => hours < b"24".as_slice() || cell.starts_with(b"24:00:00"),
+        (Some(hours), Some(b':')) => {
+            hours < b"24".as_slice()
+                || cell
+                    .strip_prefix(b"24:00:00")
+                    .is_some_and(|fraction| fraction.iter().all(|byte| matches!(byte, b'.' | b'0')))
+        }
         _ => false,
     }
 }
@@ -230,6 +240,18 @@ fn write_bits_as_bytes(cell: &[u8], out: &mut Vec<u8>) -> Option<()> {
     out.extend_from_slice(b"\\\\x");
     for byte in bytes.get(bytes.len().checked_sub(count)?..)? {
         out.extend_from_slice(format!("{byte:02x}").as_bytes());
+    }
+    Some(())
+}
+
+fn write_vector_as_bytes(cell: &[u8], out: &mut Vec<u8>) -> Option<()> {
+    let inner = cell.strip_prefix(b"[")?.strip_suffix(b"]")?;
+    out.extend_from_slice(b"\\\\x");
+    for number in std::str::from_utf8(inner).ok()?.split(',') {
+        let number: f32 = number.parse().ok()?;
+        for byte in number.to_le_bytes() {
+            out.extend_from_slice(format!("{byte:02x}").as_bytes());
+        }
     }
     Some(())
 }
@@ -370,6 +392,8 @@ mod tests {
             ("00:00:00", true),
             ("23:59:59.999999", true),
             ("24:00:00", true),
+            ("24:00:00.000", true),
+            ("24:00:00.001", false),
             ("24:00:01", false),
             ("-00:00:01", false),
             ("838:59:59", false),
@@ -429,7 +453,11 @@ mod tests {
     }
 
     #[test]
-    fn vectors_become_arrays() {
+    fn vectors_become_arrays_and_bytes() {
+        assert_eq!(
+            adapt(&Adapter::VectorToBytes, "[1,-2.5]").unwrap(),
+            "\\\\x0000803f000020c0"
+        );
         assert_eq!(
             adapt(&Adapter::VectorToArray, "[1,2.5]").unwrap(),
             "{1,2.5}"

@@ -86,6 +86,7 @@ pub fn adapter(
         ColumnType::Geometry if to.is("geometry") => Some(Adapter::BareHex),
         ColumnType::Geometry => verbatim(to.is("bytea")),
         ColumnType::Vector if to.is("_float4") => Some(Adapter::VectorToArray),
+        ColumnType::Vector if to.is("bytea") => Some(Adapter::VectorToBytes),
         ColumnType::Vector => verbatim(to.is("vector") || to.text_of(u32::MAX)),
         ColumnType::Inet4 | ColumnType::Inet6 => verbatim(to.is("inet") || to.text_of(45)),
         ColumnType::Uuid => verbatim(to.is("uuid") || to.text_of(36)),
@@ -115,7 +116,8 @@ pub fn default_type(source: &ColumnType) -> String {
         ColumnType::Timestamp { digits } => format!("timestamptz({digits})"),
         ColumnType::Time { .. } => "interval".into(),
         ColumnType::Char { max_chars, .. } | ColumnType::Varchar { max_chars, .. } => {
-            format!("varchar({max_chars})")
+            // PostgreSQL has no varchar(0).
+            format!("varchar({})", (*max_chars).max(1))
         }
         ColumnType::Text { .. } | ColumnType::Enum { .. } | ColumnType::Set { .. } => "text".into(),
         ColumnType::Binary { .. }

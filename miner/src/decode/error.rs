@@ -91,7 +91,9 @@ pub enum DecodeError {
         reason: Box<DefinitionFault>,
     },
     /// A row image without all columns (`binlog_row_image` is not FULL).
-    #[error("{table}: row image has {present} of {columns} columns, binlog_row_image must be FULL")]
+    #[error(
+        "{table}: row image has {present} of {columns} columns: set binlog_row_image = FULL (MariaDB 11 leaves generated columns out of updates and deletes even so)"
+    )]
     PartialRowImage {
         /// The table.
         table: Box<TableName>,

@@ -10,11 +10,15 @@
 //! A type without a rule is a panic, never an unchecked column; a test gives such a column
 //! expressions of its own ([`Comparison::expressions`]).
 
+mod json;
 mod report;
 mod rule;
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
+
+use mysql::Conn;
+use postgres::Client;
 
 use self::report::ColumnDifference;
 pub use self::report::{Difference, Report};
@@ -160,16 +164,27 @@ impl<'a> Comparison<'a> {
     /// # Panics
     /// When a table or column is missing, a type has no rule, or a query fails.
     pub fn run(&self) -> Report {
-        let columns = self.columns();
-        let source = self.read_source(&columns);
-        let target = self.read_target(&columns);
+        let mut source = self.source.server.connect();
+        let mut target = self.target.server.connect(self.target.database);
+        self.run_on(&mut source, &mut target)
+    }
+
+    /// The same on open connections, for those who compare many tables; session settings
+    /// are changed.
+    ///
+    /// # Panics
+    /// When a table or column is missing, a type has no rule, or a query fails.
+    pub fn run_on(&self, source: &mut Conn, target: &mut Client) -> Report {
+        let columns = self.columns(source, target);
+        let source = self.read_source(&columns, source);
+        let target = self.read_target(&columns, target);
         diff(&columns, source, target)
     }
 
-    fn columns(&self) -> Vec<ComparedColumn> {
-        let target_types = self.target_types();
+    fn columns(&self, source: &mut Conn, target: &mut Client) -> Vec<ComparedColumn> {
+        let target_types = self.target_types(target);
         let mut columns = Vec::new();
-        for row in self.source_columns() {
+        for row in self.source_columns(source) {
             let [Some(name), Some(data_type), Some(full_type), Some(key)] = row.as_slice() else {
                 panic!("the catalog has no NULLs here: {row:?}");
             };
@@ -188,7 +203,11 @@ impl<'a> Comparison<'a> {
                         })
                     });
                     let expressions = Expressions {
-                        source: rule.source(&quote_mysql(name), full_type),
+                        source: rule.source(
+                            &quote_mysql(name),
+                            full_type,
+                            self.source.server.flavor(),
+                        ),
                         target: rule.target(&quote(target_name), target_type, full_type),
                     };
                     (rule, expressions)
@@ -211,20 +230,24 @@ impl<'a> Comparison<'a> {
     }
 
     /// Name, type, type with its arguments, and kind of key of the source's columns.
-    fn source_columns(&self) -> Rows {
-        self.source.server.query(&format!(
-            "select column_name, data_type, cast(column_type as char), column_key \
-             from information_schema.columns \
-             where table_schema = {} and table_name = {} order by ordinal_position",
-            literal(self.source.database),
-            literal(self.source.table)
-        ))
+    fn source_columns(&self, connection: &mut Conn) -> Rows {
+        mysql_server::query(
+            connection,
+            &format!(
+                "set names utf8mb4, time_zone = '+00:00', sql_mode = ''; \
+                 select column_name, data_type, cast(column_type as char), column_key \
+                 from information_schema.columns \
+                 where table_schema = {} and table_name = {} order by ordinal_position",
+                mysql_literal(self.source.database),
+                mysql_literal(self.source.table)
+            ),
+        )
     }
 
     /// Name and type of the target's columns.
-    fn target_types(&self) -> Rows {
-        self.target.server.query(
-            self.target.database,
+    fn target_types(&self, client: &mut Client) -> Rows {
+        pg_server::query(
+            client,
             &format!(
                 "select attname, format_type(atttypid, null) from pg_attribute \
                  where attrelid = {}::regclass and attnum > 0 and not attisdropped",
@@ -237,15 +260,10 @@ impl<'a> Comparison<'a> {
         format!("{}.{}", quote(self.target.schema), quote(self.target.table))
     }
 
-    fn read_source(&self, columns: &[ComparedColumn]) -> Rows {
+    fn read_source(&self, columns: &[ComparedColumn], connection: &mut Conn) -> Rows {
         let expressions: Vec<&str> = columns.iter().map(|c| c.source.as_str()).collect();
-        let mut connection = self.source.server.connect();
-        mysql_server::query(
-            &mut connection,
-            "set names utf8mb4, time_zone = '+00:00', sql_mode = ''",
-        );
-        let rows = mysql_server::query(
-            &mut connection,
+        let rows = mysql_server::query_binary(
+            connection,
             &format!(
                 "select {} from {}.{}",
                 expressions.join(", "),
@@ -256,11 +274,10 @@ impl<'a> Comparison<'a> {
         normalise(columns, rows)
     }
 
-    fn read_target(&self, columns: &[ComparedColumn]) -> Rows {
+    fn read_target(&self, columns: &[ComparedColumn], client: &mut Client) -> Rows {
         let expressions: Vec<&str> = columns.iter().map(|c| c.target.as_str()).collect();
-        let mut client = self.target.server.connect(self.target.database);
         let rows = pg_server::query(
-            &mut client,
+            client,
             &format!(
                 "set timezone = 'UTC'; set datestyle = 'ISO'; set bytea_output = 'hex'; \
                  set extra_float_digits = 3; select {} from {}",
@@ -372,7 +389,12 @@ fn quote_mysql(name: &str) -> String {
     format!("`{}`", name.replace('`', "``"))
 }
 
-/// A string literal for both servers; the names of tests hold no backslashes.
+/// A string literal of a MySQL server, where a backslash escapes.
+fn mysql_literal(text: &str) -> String {
+    literal(&text.replace('\\', "\\\\"))
+}
+
+/// A string literal.
 fn literal(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }

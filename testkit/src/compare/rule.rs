@@ -4,6 +4,12 @@
 //! on the target's type), and the common form of what they give. To compare a new type, add
 //! it to [`CellRule::for_types`], with a rule of its own if no other fits.
 
+use std::fmt::Write;
+use std::net::IpAddr;
+
+use super::json;
+use crate::mysql_server::Flavor;
+
 /// One way to compare the values of a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CellRule {
@@ -11,8 +17,10 @@ pub enum CellRule {
     Text,
     /// Numbers as decimal text: integers, YEAR, DECIMAL; the scale counts.
     Decimal,
-    /// Floating point numbers, bit by bit; FLOAT is widened to double precision.
+    /// FLOAT, bit by bit: the source's from the binary protocol.
     Float,
+    /// DOUBLE, bit by bit: the source's from the binary protocol.
+    Double,
     /// `n` binary digits.
     Bit,
     /// Bytes as hex.
@@ -23,8 +31,14 @@ pub enum CellRule {
     Timestamp,
     /// A signed duration in microseconds.
     Duration,
-    /// Parsed JSON. Numbers compare as 64-bit integers or doubles, object keys unordered.
+    /// Parsed JSON. Numbers compare as exact decimals, object keys unordered.
     Json,
+    /// Well-known binary and SRID, as the source's functions give them; EWKB on the target.
+    Geometry,
+    /// The numbers of a vector, bit by bit.
+    Vector,
+    /// Network addresses, in whatever spelling.
+    Address,
 }
 
 impl CellRule {
@@ -36,7 +50,8 @@ impl CellRule {
             "tinyint" | "smallint" | "mediumint" | "int" | "bigint" | "year" | "decimal" => {
                 Self::Decimal
             }
-            "float" | "double" => Self::Float,
+            "float" => Self::Float,
+            "double" => Self::Double,
             "bit" => Self::Bit,
             "binary" | "varbinary" | "tinyblob" | "blob" | "mediumblob" | "longblob" => Self::Bytes,
             "date" | "datetime" | "timestamp" if into_text => Self::Text,
@@ -45,7 +60,19 @@ impl CellRule {
             "time" => Self::Duration,
             "json" => Self::Json,
             // MariaDB's JSON is a LONGTEXT with a constraint.
-            "longtext" if matches!(target, "json" | "jsonb") => Self::Json,
+            "char" | "varchar" | "tinytext" | "text" | "mediumtext" | "longtext"
+                if matches!(target, "json" | "jsonb") =>
+            {
+                Self::Json
+            }
+            "geometry" | "point" | "linestring" | "polygon" | "multipoint" | "multilinestring"
+            | "multipolygon" | "geometrycollection" | "geomcollection"
+                if target == "bytea" =>
+            {
+                Self::Geometry
+            }
+            "vector" => Self::Vector,
+            "inet4" | "inet6" if target == "inet" => Self::Address,
             "char" | "varchar" | "tinytext" | "text" | "mediumtext" | "longtext" | "enum"
             | "set" | "inet4" | "inet6" | "uuid" => Self::Text,
             _ => return None,
@@ -53,18 +80,31 @@ impl CellRule {
     }
 
     /// The source's expression for the quoted `column` of type `full_type`.
-    pub(super) fn source(self, column: &str, full_type: &str) -> String {
+    pub(super) fn source(self, column: &str, full_type: &str, flavor: Flavor) -> String {
         match self {
-            Self::Text | Self::Date | Self::Duration | Self::Json => {
+            Self::Text | Self::Date | Self::Duration | Self::Json | Self::Address => {
                 format!("convert(cast({column} as char) using utf8mb4)")
             }
-            // + 0 undoes ZEROFILL and makes YEAR a number.
+            // + 0 undoes ZEROFILL and makes YEAR a number, but may cut a long DECIMAL.
+            Self::Decimal if full_type.starts_with("decimal") && full_type.ends_with(')') => {
+                format!("cast({column} as char)")
+            }
             Self::Decimal => format!("cast({column} + 0 as char)"),
-            // A product is no longer FLOAT(M,D), and keeps the sign of zero.
-            Self::Float => format!("cast({column} * 1e0 as char)"),
+            // The binary protocol sends the bits.
+            Self::Float | Self::Double => column.to_owned(),
             Self::Bit => format!("lpad(bin({column} + 0), {}, '0')", bit_count(full_type)),
             Self::Bytes => format!("hex({column})"),
             Self::Timestamp => format!("date_format({column}, '%Y-%m-%d %H:%i:%s.%f')"),
+            Self::Geometry => {
+                // MySQL 8 and later give geographic coordinates in the order of their system,
+                // and store them as all others do.
+                let options = match flavor {
+                    Flavor::Mysql97 => ", 'axis-order=long-lat'",
+                    Flavor::MariaDb1011 | Flavor::MariaDb118 | Flavor::Mysql57 => "",
+                };
+                format!("concat(st_srid({column}), ' ', hex(st_asbinary({column}{options})))")
+            }
+            Self::Vector => format!("concat('little ', hex({column}))"),
         }
     }
 
@@ -74,7 +114,13 @@ impl CellRule {
             (Self::Text, "inet") => format!("host({column})"),
             (Self::Text, "text[]") => format!("array_to_string({column}, ',')"),
             (Self::Decimal, "boolean") => format!("{column}::int::text"),
-            (Self::Float, "real") => format!("{column}::double precision::text"),
+            (Self::Decimal, "real" | "double precision") => format!("{column}::bigint::text"),
+            (Self::Float | Self::Double, "real") => {
+                format!("'bits ' || encode(float4send({column}), 'hex')")
+            }
+            (Self::Float | Self::Double, "double precision") => {
+                format!("'bits ' || encode(float8send({column}), 'hex')")
+            }
             (Self::Bit, "boolean") => format!("{column}::int::text"),
             (Self::Bit, "smallint" | "integer" | "bigint") => format!(
                 "right({column}::bigint::bit(64)::text, {})",
@@ -92,12 +138,28 @@ impl CellRule {
                 format!("to_char({column} at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS.US')")
             }
             (Self::Timestamp, _) => format!("to_char({column}, 'YYYY-MM-DD HH24:MI:SS.US')"),
+            (Self::Geometry, _) => format!("encode({column}, 'hex')"),
+            (Self::Vector, "real[]") => format!(
+                "case when {column} is not null then 'big ' || \
+                 (select string_agg(encode(float4send(e), 'hex'), '' order by n) \
+                    from unnest({column}) with ordinality u(e, n)) end"
+            ),
+            (Self::Vector, "bytea") => format!("'little ' || encode({column}, 'hex')"),
+            (Self::Address, "inet") => format!("host({column})"),
             // Years to days do not occur in what a TIME becomes; seconds are exact here.
             (Self::Duration, "interval" | "time without time zone") => {
                 format!("(extract(epoch from {column}) * 1000000)::bigint || ' us'")
             }
             (
-                Self::Text | Self::Decimal | Self::Float | Self::Bit | Self::Duration | Self::Json,
+                Self::Text
+                | Self::Decimal
+                | Self::Float
+                | Self::Double
+                | Self::Bit
+                | Self::Duration
+                | Self::Json
+                | Self::Vector
+                | Self::Address,
                 _,
             ) => format!("{column}::text"),
         }
@@ -110,10 +172,27 @@ impl CellRule {
                 text.to_owned()
             }
             Self::Float => {
-                let number: f64 = text
-                    .parse()
-                    .unwrap_or_else(|error| panic!("{text}: {error}"));
-                format!("{number:e}")
+                let number = match bits(text) {
+                    Some(Bits::Single(number)) => Some(number),
+                    // Widened: the same number, or one that no FLOAT is.
+                    Some(Bits::Double(number)) => narrowed(number),
+                    None => text.parse().ok(),
+                };
+                number.map_or_else(
+                    || format!("no FLOAT: {text}"),
+                    |number| format!("{number:e}"),
+                )
+            }
+            Self::Double => {
+                let number = match bits(text) {
+                    Some(Bits::Single(number)) => Some(f64::from(number)),
+                    Some(Bits::Double(number)) => Some(number),
+                    None => text.parse().ok(),
+                };
+                number.map_or_else(
+                    || format!("no DOUBLE: {text}"),
+                    |number| format!("{number:e}"),
+                )
             }
             Self::Duration => match text.strip_suffix(" us") {
                 Some(microseconds) => microseconds.to_owned(),
@@ -121,13 +200,86 @@ impl CellRule {
                     .unwrap_or_else(|| panic!("not a duration: {text}"))
                     .to_string(),
             },
-            Self::Json => {
-                let value: serde_json::Value =
-                    serde_json::from_str(text).unwrap_or_else(|error| panic!("not JSON: {error}"));
-                sorted(value).to_string()
-            }
+            Self::Json => json::canonical(text),
+            Self::Geometry => geometry(text).unwrap_or_else(|| format!("no geometry: {text}")),
+            Self::Vector => vector(text).unwrap_or_else(|| format!("no vector: {text}")),
+            Self::Address => text.parse().map_or_else(
+                |_| format!("no address: {text}"),
+                |address: IpAddr| address.to_string(),
+            ),
         }
     }
+}
+
+/// A floating point number from PostgreSQL's binary output.
+enum Bits {
+    Single(f32),
+    Double(f64),
+}
+
+fn bits(text: &str) -> Option<Bits> {
+    let hex = text.strip_prefix("bits ")?;
+    match hex.len() {
+        8 => Some(Bits::Single(f32::from_bits(
+            u32::from_str_radix(hex, 16).ok()?,
+        ))),
+        16 => Some(Bits::Double(f64::from_bits(
+            u64::from_str_radix(hex, 16).ok()?,
+        ))),
+        _ => None,
+    }
+}
+
+/// The FLOAT that is exactly `number`.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "checked: the result is widened again and compared"
+)]
+fn narrowed(number: f64) -> Option<f32> {
+    let narrow = number as f32;
+    (f64::from(narrow).to_bits() == number.to_bits()).then_some(narrow)
+}
+
+/// `SRID WKB` of what the source's functions give, or of EWKB.
+fn geometry(text: &str) -> Option<String> {
+    const HAS_SRID: u32 = 0x2000_0000;
+    if let Some((srid, wkb)) = text.split_once(' ') {
+        return Some(format!("{srid} {}", wkb.to_lowercase()));
+    }
+    // One byte of byte order, four of the type, four of the SRID if the type says so.
+    let little = |hex: &str| u32::from_str_radix(hex, 16).ok().map(u32::swap_bytes);
+    let kind = little(text.get(2..10)?)?;
+    if !text.starts_with("01") {
+        return None;
+    }
+    if kind & HAS_SRID == 0 {
+        return Some(format!("0 {text}"));
+    }
+    let srid = little(text.get(10..18)?)?;
+    let kind = (kind & !HAS_SRID).swap_bytes();
+    Some(format!("{srid} 01{kind:08x}{}", text.get(18..)?))
+}
+
+/// The bits of a vector's numbers, from their bytes or from `[1,2]`.
+fn vector(text: &str) -> Option<String> {
+    let mut out = String::new();
+    if let Some(list) = text.strip_prefix('[').and_then(|t| t.strip_suffix(']')) {
+        for number in list.split(',') {
+            let number: f32 = number.parse().ok()?;
+            let _ = write!(out, "{:08x} ", number.to_bits());
+        }
+        return Some(out);
+    }
+    let (order, hex) = text.split_once(' ')?;
+    for start in (0..hex.len()).step_by(8) {
+        let bits = u32::from_str_radix(hex.get(start..start + 8)?, 16).ok()?;
+        let bits = match order {
+            "little" => bits.swap_bytes(),
+            _ => bits,
+        };
+        let _ = write!(out, "{bits:08x} ");
+    }
+    Some(out)
 }
 
 /// `n` of `bit(n)`.
@@ -156,23 +308,6 @@ fn microseconds(text: &str) -> Option<i64> {
     Some(sign * (((hours * 60 + minutes) * 60 + seconds) * 1_000_000 + fraction))
 }
 
-/// The same value with the keys of every object in order, whatever map serde_json uses.
-fn sorted(value: serde_json::Value) -> serde_json::Value {
-    use serde_json::Value;
-    match value {
-        Value::Object(map) => {
-            let mut entries: Vec<(String, Value)> = map
-                .into_iter()
-                .map(|(key, value)| (key, sorted(value)))
-                .collect();
-            entries.sort_by(|a, b| a.0.cmp(&b.0));
-            Value::Object(entries.into_iter().collect())
-        }
-        Value::Array(values) => Value::Array(values.into_iter().map(sorted).collect()),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -185,25 +320,36 @@ mod tests {
     }
 
     #[test]
-    fn floats_compare_by_value_and_keep_the_sign_of_zero() {
-        let form = |text| CellRule::Float.normalise(text);
+    fn floats_compare_by_their_bits() {
+        let form = |text| CellRule::Double.normalise(text);
         assert_eq!(form("1e20"), form("100000000000000000000"));
+        assert_eq!(form("-0"), form("bits 8000000000000000"));
         assert_ne!(form("-0"), form("0"));
         assert_ne!(form("0.1"), form("0.10000000149011612"));
+        let form = |text| CellRule::Float.normalise(text);
+        assert_eq!(form("0.1"), form("bits 3dcccccd"));
+        assert_eq!(form("0.1"), form("bits 3fb99999a0000000"));
+        assert_ne!(form("0.1"), form("bits 3fb999999999999a"));
     }
 
     #[test]
-    fn json_compares_without_regard_to_spacing_and_key_order() {
-        let form = |text| CellRule::Json.normalise(text);
-        assert_eq!(
-            form(r#"{"b": 1, "a": [1, 2]}"#),
-            form(r#"{"a":[1,2],"b":1}"#)
-        );
-        assert_ne!(form("[1, 2]"), form("[2, 1]"));
+    fn geometries_compare_by_srid_and_well_known_binary() {
+        let form = |text| CellRule::Geometry.normalise(text);
+        assert_eq!(form("4326 0101000000AA"), form("0101000020e6100000aa"));
+        assert_eq!(form("0 0101000000AA"), form("0101000000aa"));
+        assert_ne!(form("1 0101000000AA"), form("0101000000aa"));
+    }
+
+    #[test]
+    fn vectors_compare_by_the_bits_of_their_numbers() {
+        let form = |text| CellRule::Vector.normalise(text);
+        assert_eq!(form("little 0000803F000000C0"), form("[1,-2]"));
+        assert_eq!(form("big 3f800000c0000000"), form("[1,-2]"));
+        assert_ne!(form("[0]"), form("[-0]"));
     }
 
     #[test]
     fn a_type_that_nobody_thought_about_has_no_rule() {
-        assert_eq!(CellRule::for_types("geometry", "bytea"), None);
+        assert_eq!(CellRule::for_types("geometry", "text"), None);
     }
 }
