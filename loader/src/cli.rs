@@ -33,4 +33,30 @@ pub struct Cli {
 
 /// What to do instead of applying.
 #[derive(Debug, Subcommand)]
-pub enum Command {}
+pub enum Command {
+    /// Check configuration, servers and tables; change nothing
+    ///
+    /// One line per check: ok, warn or FAIL with a remedy. Exits 0, or 1 (a server is away), 2
+    /// (configuration) or 3 (a person must act).
+    Check,
+    /// Show what is staged and applied, from the views of the staging database
+    Status {
+        /// Print the views' rows as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Forget the task on the target, to load afresh
+    ///
+    /// Removes its checkpoint, not its tables. The staging database must be dropped, too.
+    Reset {
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Go on behind a statement whose change you have made on the target by hand
+    Ack {
+        /// Position that the loader has stopped at
+        #[arg(value_name = "FILE:POS")]
+        position: BinlogPosition,
+    },
+}

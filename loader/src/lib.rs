@@ -37,5 +37,7 @@ pub mod report;
 
 pub mod error;
 
-// The program's shell.
+// The program's shell: the command line, and what it does besides applying.
 pub mod cli;
+
+pub mod command;

@@ -6,7 +6,10 @@ use clap::Parser as _;
 use common::error::{ErrorClass, chain};
 use common::settings::{ProcessEnvironment, Settings, config_path};
 use common::shutdown::Shutdown;
-use loader::cli::Cli;
+use loader::cli::{Cli, Command};
+use loader::command::reset::Confirmed;
+use loader::command::status::Format;
+use loader::command::{self, CommandError};
 use loader::pipeline::{self, Until};
 
 fn main() -> ExitCode {
@@ -35,6 +38,16 @@ fn run(cli: &Cli, settings: &Settings) -> ExitCode {
             return ErrorClass::Failed.exit_code();
         }
     };
+    if let Some(command) = &cli.command {
+        return match run_command(command, settings, &shutdown) {
+            Ok(None) => ExitCode::SUCCESS,
+            Ok(Some(class)) => class.exit_code(),
+            Err(error) => {
+                log::error!("{}", chain(&error));
+                error.class().exit_code()
+            }
+        };
+    }
     let until = match (cli.once, &cli.until) {
         (true, _) => Until::Staged,
         (false, Some(position)) => Until::Position(position.clone()),
@@ -56,4 +69,26 @@ fn run(cli: &Cli, settings: &Settings) -> ExitCode {
             error.class().exit_code()
         }
     }
+}
+
+/// Runs a command; the class of what it found wrong, if anything.
+fn run_command(
+    command: &Command,
+    settings: &Settings,
+    shutdown: &Shutdown,
+) -> Result<Option<ErrorClass>, CommandError> {
+    let out = &mut std::io::stdout().lock();
+    match command {
+        Command::Check => return command::check::run(settings, out),
+        Command::Status { json } => {
+            let format = if *json { Format::Json } else { Format::Text };
+            command::status::run(settings, format, out)?;
+        }
+        Command::Reset { yes } => {
+            let confirmed = if *yes { Confirmed::Yes } else { Confirmed::Ask };
+            command::reset::run(settings, confirmed, shutdown, out)?;
+        }
+        Command::Ack { position } => command::ack::run(settings, position, shutdown, out)?,
+    }
+    Ok(None)
 }

@@ -42,6 +42,16 @@ pub enum Overlap {
     Overlapping,
 }
 
+/// What to do where the stream contradicts itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Contradictions {
+    /// Stop: something is lost.
+    #[default]
+    Stop,
+    /// The last operation wins: the source has cascades that it does not log.
+    LastWins,
+}
+
 /// The first operation on a key within a round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum First {
@@ -148,6 +158,8 @@ const ENTRY_BYTES: usize = size_of::<Entry>() + 24;
 pub struct Round {
     /// Whether the target may already hold changes of this part of the stream.
     pub overlap: Overlap,
+    /// What to do where the stream contradicts itself.
+    pub contradictions: Contradictions,
     /// Source transactions that end in the round.
     pub transactions: u64,
     /// Row events before merging.
@@ -169,6 +181,7 @@ impl Round {
     /// Forgets everything and keeps the memory, unless an unusual row has made it large.
     pub fn clear(&mut self, keep_bytes: usize) {
         self.overlap = Overlap::Exact;
+        self.contradictions = Contradictions::Stop;
         self.transactions = 0;
         self.row_events = 0;
         self.first_transaction_seq = 0;
@@ -229,11 +242,11 @@ impl Round {
         let Some(number) = self.find(hash, table, key) else {
             return self.insert_entry(hash, table, State::Upsert(first), key, row);
         };
-        let exact = self.overlap == Overlap::Exact;
+        let strict = self.is_strict();
         let entry = self.entry_mut(number);
         entry.state = match (entry.state, first) {
-            (State::Upsert(_), First::Insert) if exact => return Err(Conflict::InsertOnInsert),
-            (State::Delete, First::Other) if exact => return Err(Conflict::ChangeOfDeleted),
+            (State::Upsert(_), First::Insert) if strict => return Err(Conflict::InsertOnInsert),
+            (State::Delete, First::Other) if strict => return Err(Conflict::ChangeOfDeleted),
             // The key comes back after a delete; the target may hold the row of before it.
             (State::Delete, _) => State::Upsert(First::Other),
             (State::Upsert(first), _) => State::Upsert(first),
@@ -253,9 +266,9 @@ impl Round {
         let Some(number) = self.find(hash, table, key) else {
             return self.insert_entry(hash, table, State::Delete, key, b"");
         };
-        let exact = self.overlap == Overlap::Exact;
+        let strict = self.is_strict();
         let entry = self.entry_mut(number);
-        if entry.state == State::Delete && exact {
+        if entry.state == State::Delete && strict {
             return Err(Conflict::ChangeOfDeleted);
         }
         entry.state = State::Delete;
@@ -372,6 +385,11 @@ impl Round {
                     },
                 }
             })
+    }
+
+    /// Whether the stream must make sense on its own.
+    fn is_strict(&self) -> bool {
+        self.overlap == Overlap::Exact && self.contradictions == Contradictions::Stop
     }
 
     fn layout(&self, table: u32) -> Option<&Layout> {

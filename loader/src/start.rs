@@ -4,14 +4,15 @@
 //! hole or apply something twice, and says what to do.
 
 use common::checkpoint::Checkpoint;
-use common::pg::Operation as _;
 use common::position::BinlogPosition;
 use common::settings::Settings;
+use common::table::TableName;
 
 use crate::error::LoaderError;
-use crate::fetch::{Fetcher, MinerRow, StagingTask};
+use crate::fetch::{Fetcher, MinerRow, ReplicatedTable, StagingTask};
 use crate::route::Router;
-use crate::target::{TargetSession, catalog};
+use crate::target::TargetSession;
+use crate::target::catalog::{self, Filling};
 
 /// What there is to begin with.
 pub struct Surroundings<'a> {
@@ -27,11 +28,10 @@ pub struct Surroundings<'a> {
 
 /// A replicated table on the target.
 struct Found {
-    table: common::table::TableName,
+    table: TableName,
     keyless: bool,
-    counted_rows: Option<i64>,
     target: String,
-    empty: bool,
+    filling: Filling,
 }
 
 /// The task's checkpoint, made at a first start; the epoch is this loader's then.
@@ -129,15 +129,18 @@ fn overlap_end(
     session: &mut TargetSession,
     fetcher: &mut Fetcher,
 ) -> Result<Option<BinlogPosition>, LoaderError> {
-    let tables = find_tables(surroundings, session)?;
-    let configured = surroundings.settings.source.consistent_from.clone();
-    let filled: Vec<&Found> = tables.iter().filter(|table| !table.empty).collect();
+    let mut filled = Vec::new();
+    for table in &surroundings.task.tables {
+        let found = find_table(surroundings, session, table)?;
+        filled.extend(found.filter(|found| found.filling == Filling::Rows));
+    }
     if let Some(table) = filled.iter().find(|table| table.keyless) {
         return Err(LoaderError::KeylessOverlap {
             table: table.table.clone(),
             target: table.target.clone(),
         });
     }
+    let configured = surroundings.settings.source.consistent_from.clone();
     if configured.is_some() {
         return Ok(configured);
     }
@@ -162,13 +165,23 @@ fn check_not_emptied(
     if checkpoint.event_seq == 0 {
         return Ok(());
     }
-    let tables = find_tables(surroundings, session)?;
-    if tables.is_empty() || tables.iter().any(|table| !table.empty) {
+    let mut none_found = true;
+    for table in &surroundings.task.tables {
+        if let Some(found) = find_table(surroundings, session, table)? {
+            if found.filling == Filling::Rows {
+                return Ok(());
+            }
+            none_found = false;
+        }
+    }
+    if none_found {
         return Ok(());
     }
     // Where this staging has counted what was applied, tables that are rightly empty show.
     let same_staging = checkpoint.staging_id == surroundings.task.staging_id;
-    let should_hold_rows = tables
+    let should_hold_rows = surroundings
+        .task
+        .tables
         .iter()
         .any(|table| table.counted_rows.is_some_and(|rows| rows > 0));
     if same_staging && !should_hold_rows {
@@ -179,45 +192,33 @@ fn check_not_emptied(
     })
 }
 
-/// The replicated tables that exist on the target.
-fn find_tables(
+/// A replicated table on the target, if it is there.
+fn find_table(
     surroundings: &Surroundings<'_>,
     session: &mut TargetSession,
-) -> Result<Vec<Found>, LoaderError> {
-    let mut tables = Vec::new();
-    for table in &surroundings.task.tables {
-        let address = surroundings.router.address(&table.name);
-        let candidates = catalog::find_tables(&mut session.client, &address.schema, &address.table)
-            .map_err(LoaderError::Target)?;
-        // A missing table is an error when its first row comes, or at `check`.
-        let Ok(target) = surroundings
-            .router
-            .choose(&table.name, &address, candidates)
-        else {
-            log::warn!(
-                "replicated table has no target yet table={} target={}.{}",
-                table.name,
-                address.schema,
-                address.table
-            );
-            continue;
-        };
-        let empty: bool = session
-            .client
-            .query_one(
-                &format!("select not exists (select 1 from {})", target.quoted()),
-                &[],
-            )
-            .operation("look into the target table")
-            .map_err(LoaderError::Target)?
-            .get(0);
-        tables.push(Found {
-            table: table.name.clone(),
-            keyless: table.key_columns.is_empty(),
-            counted_rows: table.counted_rows,
-            target: target.display(),
-            empty,
-        });
-    }
-    Ok(tables)
+    table: &ReplicatedTable,
+) -> Result<Option<Found>, LoaderError> {
+    let address = surroundings.router.address(&table.name);
+    let candidates = catalog::find_tables(&mut session.client, &address.schema, &address.table)
+        .map_err(LoaderError::Target)?;
+    // A missing table is an error when its first row comes, or at `check`.
+    let Ok(target) = surroundings
+        .router
+        .choose(&table.name, &address, candidates)
+    else {
+        log::warn!(
+            "replicated table has no target yet table={} target={}.{}",
+            table.name,
+            address.schema,
+            address.table
+        );
+        return Ok(None);
+    };
+    let filling = catalog::filling(&mut session.client, &target).map_err(LoaderError::Target)?;
+    Ok(Some(Found {
+        table: table.name.clone(),
+        keyless: table.key_columns.is_empty(),
+        target: target.display(),
+        filling,
+    }))
 }

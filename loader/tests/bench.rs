@@ -29,12 +29,17 @@ pub(crate) struct Bench {
 impl Bench {
     /// A task whose target has these tables, as SQL.
     pub(crate) fn new(target_tables: &str) -> Self {
+        Self::on(server(), target_tables, server().port())
+    }
+
+    /// The same on a server of the test's own, which the program reaches through this port.
+    pub(crate) fn on(server: &PgServer, target_tables: &str, port: u16) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(1);
         let name = format!("task{}", NEXT.fetch_add(1, Ordering::Relaxed));
         let (staging, target) = (format!("{name}_staging"), format!("{name}_target"));
-        server().create_database(&staging);
-        server().create_database(&target);
-        let mut target_client = server().connect(&target);
+        server.create_database(&staging);
+        server.create_database(&target);
+        let mut target_client = server.connect(&target);
         target_client.batch_execute(target_tables).unwrap();
         let builder = TaskFiles::builder()
             .set("src.mysql", "host", "127.0.0.1")
@@ -44,19 +49,30 @@ impl Bench {
             .set("src.mysql", "connect_timeout", 2)
             .set("task", "name", &name)
             .set("task", "lock_timeout", 1)
-            .staging(&server().connect_string(&staging))
-            .target(&server().connect_string(&target), "public");
+            .staging(&server.connect_string_at(&staging, port))
+            .target(&server.connect_string_at(&target, port), "public");
         Self {
-            staged: Staged::new(server().connect(&staging), &name),
+            staged: Staged::new(server.connect(&staging), &name),
             name,
             target: target_client,
             builder,
         }
     }
 
+    /// The test's own connections again, after a restart of its server.
+    pub(crate) fn reconnect(&mut self, server: &PgServer) {
+        self.staged.client = server.connect(&format!("{}_staging", self.name));
+        self.target = server.connect(&format!("{}_target", self.name));
+    }
+
     /// Sets a key of the configuration.
     pub(crate) fn set(&mut self, section: &str, key: &str, value: impl ToString) {
         self.builder = self.builder.clone().set(section, key, value);
+    }
+
+    /// Adds text to the configuration.
+    pub(crate) fn raw(&mut self, text: &str) {
+        self.builder = self.builder.clone().raw(text);
     }
 
     /// The program with these arguments, started.
@@ -78,6 +94,13 @@ impl Bench {
     /// Runs the program to its end; exit code and log.
     pub(crate) fn run(&self, args: &[&str]) -> (i32, String) {
         self.start(args).finish()
+    }
+
+    /// Runs the program to its end; exit code and standard output.
+    pub(crate) fn run_for_output(&self, args: &[&str]) -> (i32, String) {
+        let mut running = self.start(args);
+        let status = running.program.wait_exit(TIMEOUT);
+        (status.code().unwrap_or(-1), running.program.stdout())
     }
 
     /// Applies what is staged; must end well.

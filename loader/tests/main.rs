@@ -8,4 +8,7 @@
 
 mod apply;
 mod bench;
+mod compact_model;
+mod refusals;
+mod running;
 mod staged;

@@ -89,15 +89,7 @@ impl Lines {
 impl Staged {
     /// A fresh staging database, mined from the start of the first file.
     pub(crate) fn new(mut client: Client, task: &str) -> Self {
-        migrate::migrate(&mut client, task).unwrap();
-        client
-            .batch_execute(&format!(
-                "update mysql2gp.task set start_position = '{FILE}:4'; \
-                 update mysql2gp.miner set state = 'running', source = 'test', log_id = 'log-1', \
-                        staged_file = '{FILE}', staged_pos = 4, staged_at = now(), caught_up = true, \
-                        staged_commit_time = now()"
-            ))
-            .unwrap();
+        begin(&mut client, task);
         Self {
             client,
             offset: 4,
@@ -107,6 +99,25 @@ impl Staged {
             chunk: 0,
             definitions: 0,
         }
+    }
+
+    /// A new incarnation of the same staging database, mined from the start again.
+    pub(crate) fn renew(&mut self) {
+        let task: String = self
+            .client
+            .query_one("select name from mysql2gp.task", &[])
+            .unwrap()
+            .get(0);
+        self.client
+            .batch_execute("drop schema mysql2gp cascade")
+            .unwrap();
+        begin(&mut self.client, &task);
+        self.offset = 4;
+        self.transaction_seq = 0;
+        self.event_seq = 0;
+        self.segment = 0;
+        self.chunk = 0;
+        self.definitions = 0;
     }
 
     /// A table; `columns` are names with types, `key` the names of the key columns.
@@ -209,6 +220,20 @@ impl Staged {
         self.offset += bytes;
         self.write(Vec::new());
         format!("{FILE}:{}", self.offset)
+    }
+
+    /// What a miner does that starts again: it stages its position with the number before the
+    /// next segment's first chunk, and begins the segment with that chunk.
+    pub(crate) fn restart_miner(&mut self) {
+        self.client
+            .execute(
+                "update mysql2gp.miner set chunk_seq = $1, staged_pos = $2",
+                &[
+                    &((self.segment + 1) * CHUNKS_PER_SEGMENT - 1),
+                    &i64::try_from(self.offset).unwrap(),
+                ],
+            )
+            .unwrap();
     }
 
     /// Begins a new segment.
@@ -346,4 +371,17 @@ pub(crate) fn varchar(max_chars: u32) -> ColumnType {
         max_chars,
         charset: "utf8mb4".into(),
     }
+}
+
+/// The schema, and a miner's row at the start of the first file.
+fn begin(client: &mut Client, task: &str) {
+    migrate::migrate(client, task).unwrap();
+    client
+            .batch_execute(&format!(
+                "update mysql2gp.task set start_position = '{FILE}:4'; \
+                 update mysql2gp.miner set state = 'running', source = 'test', log_id = 'log-1', \
+                        staged_file = '{FILE}', staged_pos = 4, staged_at = now(), caught_up = true, \
+                        staged_commit_time = now()"
+            ))
+            .unwrap();
 }

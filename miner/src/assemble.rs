@@ -12,14 +12,14 @@ use common::gtid::{Gtid, GtidSet};
 use common::position::BinlogPosition;
 use common::staging::codec::RowMark;
 use common::table::TableName;
-use log::warn;
 
 use crate::decode::{
-    Event, EventHeader, EventParser, MariaDbForm, QueryEvent, RowImage, RowOperation, RowsEvent,
-    TransactionPayload, XaPhase, event_name,
+    ARTIFICIAL_FLAG, AlterPhase, Event, EventHeader, EventParser, MariaDbForm, QueryEvent,
+    RowImage, RowOperation, RowsEvent, TransactionPayload, XaPhase, event_name,
 };
 use crate::error::{MinerError, Place};
 use crate::filter::{BeforeImage, Replicated, Tables};
+use crate::gtids::{GtidTrack, Known};
 use crate::parked::{PARKED_BYTES_MAX, Parked, ParkedChanges, ParkedLines};
 use crate::stage::Sequences;
 use crate::statement::{self, Backslash, Statement};
@@ -58,12 +58,26 @@ pub struct Commit {
 struct Head {
     gtid: Option<Gtid>,
     commit_us: Option<i64>,
-    /// Whether a COMMIT or XID will end it.
-    explicit: bool,
     /// Whether any event of it has come.
     begun: bool,
-    /// Whether XA PREPARE will put it aside, so that its lines stay together until then.
-    parks: bool,
+    /// Whether it is staged already.
+    known: Known,
+    ending: Ending,
+}
+
+/// How a transaction will end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Ending {
+    /// With its first statement.
+    #[default]
+    Statement,
+    /// With COMMIT or XID.
+    Commit,
+    /// With XA PREPARE, which puts it aside: its lines stay together until then.
+    Prepare,
+    /// With its first statement, which changes nothing: the announcement of an ALTER TABLE
+    /// that another one will complete, or the end of one that failed.
+    Announcement,
 }
 
 /// Assembles transactions.
@@ -72,7 +86,7 @@ pub struct Assembler {
     tables: Tables,
     open: OpenTransaction,
     head: Head,
-    gtid_set: Option<GtidSet>,
+    gtids: GtidTrack,
     file_created: Option<u32>,
     parked: Parked,
     before: RowImage,
@@ -81,14 +95,14 @@ pub struct Assembler {
 }
 
 impl Assembler {
-    /// Starts between two transactions, `gtid_set` being what is staged so far if it is known.
-    pub fn new(tables: Tables, gtid_set: Option<GtidSet>, parked: Parked) -> Self {
+    /// Starts between two transactions, `gtids` being what is staged so far.
+    pub fn new(tables: Tables, gtids: GtidTrack, parked: Parked) -> Self {
         Self {
             parser: EventParser::new(),
             tables,
             open: OpenTransaction::default(),
             head: Head::default(),
-            gtid_set,
+            gtids,
             file_created: None,
             parked,
             before: RowImage::new(),
@@ -114,12 +128,12 @@ impl Assembler {
 
     /// Whether the open transaction's lines must stay together.
     pub fn keeps_together(&self) -> bool {
-        self.head.parks && self.open.pending_bytes() < PARKED_BYTES_MAX
+        self.head.ending == Ending::Prepare && self.open.pending_bytes() < PARKED_BYTES_MAX
     }
 
     /// GTIDs up to the last complete transaction, when known.
     pub fn gtid_set(&self) -> Option<&GtidSet> {
-        self.gtid_set.as_ref()
+        self.gtids.staged()
     }
 
     /// Creation time of the file that is being read, seconds since 1970.
@@ -149,12 +163,19 @@ impl Assembler {
                 place: Place::new(end, None),
                 source,
             })?;
+        if self.head.known == Known::Staged
+            && let Some(step) = self.pass_over(&event)
+        {
+            return Ok(step);
+        }
         match event {
             Event::FormatDescription(format) => {
                 self.file_created = Some(format.timestamp);
                 Ok(self.between())
             }
             Event::Rotate { .. } | Event::Stop => {
+                // The next file says when it was made.
+                self.file_created = None;
                 self.tables.forget_maps();
                 Ok(self.between())
             }
@@ -164,24 +185,32 @@ impl Assembler {
                 Step::Idle
             }),
             Event::PreviousGtids(set) | Event::MariaDbGtidList(set) => {
-                self.gtid_set.get_or_insert(set);
+                // MariaDB's dump makes up lists of what it leaves out.
+                if header.log_pos != 0 && header.flags & ARTIFICIAL_FLAG == 0 {
+                    self.gtids.begin_file(set);
+                }
                 Ok(self.between())
             }
             Event::Gtid(event) => {
-                self.begin(Some(event.gtid), event.commit.immediate_commit_micros);
+                let commit_micros = event.commit.immediate_commit_micros;
+                self.begin(Some(event.gtid), commit_micros, end)?;
                 Ok(Step::Open)
             }
             Event::AnonymousGtid(commit) => {
-                self.begin(None, commit.immediate_commit_micros);
+                self.begin(None, commit.immediate_commit_micros, end)?;
                 Ok(Step::Open)
             }
             Event::MariaDbGtid(event) => {
-                let explicit = match event.form {
-                    MariaDbForm::Standalone | MariaDbForm::XaCompleted(_) => false,
-                    MariaDbForm::Transaction | MariaDbForm::XaPrepared(_) => true,
+                let ending = match (&event.alter_phase, &event.form) {
+                    (Some(AlterPhase::Start | AlterPhase::Rollback { .. }), _) => {
+                        Ending::Announcement
+                    }
+                    (_, MariaDbForm::Standalone | MariaDbForm::XaCompleted(_)) => Ending::Statement,
+                    (_, MariaDbForm::Transaction) => Ending::Commit,
+                    (_, MariaDbForm::XaPrepared(_)) => Ending::Prepare,
                 };
-                self.begin(Some(Gtid::MariaDb(event.gtid)), None);
-                self.head.explicit = explicit;
+                self.begin(Some(Gtid::MariaDb(event.gtid)), None, end)?;
+                self.head.ending = ending;
                 Ok(Step::Open)
             }
             Event::Query(query) => self.query(header, &query, end),
@@ -250,24 +279,80 @@ impl Assembler {
         }
     }
 
-    fn begin(&mut self, gtid: Option<Gtid>, commit_micros: Option<u64>) {
+    fn begin(
+        &mut self,
+        gtid: Option<Gtid>,
+        commit_micros: Option<u64>,
+        end: &BinlogPosition,
+    ) -> Result<(), MinerError> {
+        let known = match &gtid {
+            Some(gtid) => self.gtids.begin(gtid).map_err(|gap| {
+                refused(
+                    end,
+                    None,
+                    &format!("the log does not continue what is staged: {gap}"),
+                    "load the tables anew, run binlog_loader reset and start with an empty staging database",
+                )
+            })?,
+            None => Known::New,
+        };
         self.head = Head {
             gtid,
             commit_us: commit_micros.and_then(|micros| i64::try_from(micros).ok()),
             begun: true,
+            known,
             ..Head::default()
         };
+        Ok(())
+    }
+
+    /// Takes note of statements that open a transaction of several events.
+    fn note_ending(&mut self, statement: &Statement, text: &str) {
+        let creates_with_rows =
+            matches!(statement, Statement::CreateTable(_)) && ends_with_start_transaction(text);
+        if *statement == Statement::Begin || creates_with_rows {
+            self.head.begun = true;
+            self.head.ending = Ending::Commit;
+        } else if *statement == Statement::XaStart {
+            self.head.begun = true;
+            self.head.ending = Ending::Prepare;
+        }
+    }
+
+    /// Passes over an event of a transaction that is staged already; `None` when the event
+    /// is not the transaction's.
+    fn pass_over(&mut self, event: &Event<'_>) -> Option<Step<'static>> {
+        let ended = if let Event::Query(query) = event {
+            let text = String::from_utf8_lossy(&query.statement);
+            let backslash = Backslash::of_sql_mode(query.status.sql_mode);
+            let statement = statement::classify(&text, "", backslash);
+            self.note_ending(&statement, &text);
+            matches!(self.head.ending, Ending::Statement | Ending::Announcement)
+                || matches!(statement, Statement::Commit | Statement::Rollback)
+        } else if matches!(event, Event::Xid(_) | Event::XaPrepare(_)) {
+            true
+        } else if matches!(
+            event,
+            Event::TableMap(_)
+                | Event::Rows(_)
+                | Event::PartialUpdateRows { .. }
+                | Event::LoadData(_)
+        ) {
+            false
+        } else {
+            return None;
+        };
+        if !ended {
+            return Some(Step::Open);
+        }
+        self.head = Head::default();
+        Some(Step::Passed(None))
     }
 
     /// Ends the transaction: its lines, if any, are complete.
     fn commit(&mut self, header: &EventHeader) -> Step<'static> {
         let head = std::mem::take(&mut self.head);
-        if let (Some(set), Some(gtid)) = (&mut self.gtid_set, &head.gtid)
-            && let Err(error) = set.add(gtid)
-        {
-            warn!("lose track of GTIDs: {error}");
-            self.gtid_set = None;
-        }
+        self.gtids.commit(head.gtid.as_ref());
         let commit = Commit {
             gtid: head.gtid.map(|gtid| gtid.to_string()).unwrap_or_default(),
             committed_at_us: head
@@ -287,15 +372,16 @@ impl Assembler {
         query: &QueryEvent<'_>,
         end: &BinlogPosition,
     ) -> Result<Step<'static>, MinerError> {
+        if self.head.ending == Ending::Announcement {
+            return Ok(self.commit(header));
+        }
         let text = String::from_utf8_lossy(&query.statement);
         let database = String::from_utf8_lossy(query.database);
         let backslash = Backslash::of_sql_mode(query.status.sql_mode);
-        match statement::classify(&text, &database, backslash) {
-            Statement::Begin => {
-                self.head.begun = true;
-                self.head.explicit = true;
-                Ok(Step::Open)
-            }
+        let statement = statement::classify(&text, &database, backslash);
+        self.note_ending(&statement, &text);
+        match statement {
+            Statement::Begin | Statement::XaStart => Ok(Step::Open),
             Statement::Commit => Ok(self.commit(header)),
             Statement::Rollback => Ok(self.roll_back(header)),
             Statement::Savepoint(name) => {
@@ -312,12 +398,6 @@ impl Assembler {
                     "load the tables anew and start behind this position",
                 )),
             },
-            Statement::XaStart => {
-                self.head.begun = true;
-                self.head.explicit = true;
-                self.head.parks = true;
-                Ok(Step::Open)
-            }
             Statement::XaCommit(id) => {
                 let lines = self.unpark(&id, end)?;
                 self.open.push_lines(&lines.text);
@@ -359,6 +439,18 @@ impl Assembler {
                 }
                 Ok(self.end_statement(header))
             }
+            Statement::CreateSpecial(table) => {
+                if self.tables.selects(&table) {
+                    return Err(refused(
+                        end,
+                        Some(&table),
+                        "the statement makes a sequence or a system-versioned table, whose row events do not tell \
+                         current rows",
+                        "name the tables to replicate without it",
+                    ));
+                }
+                Ok(self.end_statement(header))
+            }
             Statement::DropDatabase(name) => {
                 if self.tables.selects_database(&name) {
                     self.open.push_statement(&name, "*", &text);
@@ -376,10 +468,9 @@ impl Assembler {
 
     /// A statement outside of an explicit transaction is one of its own.
     fn end_statement(&mut self, header: &EventHeader) -> Step<'static> {
-        if self.head.explicit {
-            Step::Open
-        } else {
-            self.commit(header)
+        match self.head.ending {
+            Ending::Commit | Ending::Prepare => Step::Open,
+            Ending::Statement | Ending::Announcement => self.commit(header),
         }
     }
 
@@ -499,6 +590,14 @@ impl Assembler {
             )
         })
     }
+}
+
+/// CREATE TABLE … SELECT of MySQL 8.0.21 and later ends so: rows and XID follow.
+fn ends_with_start_transaction(text: &str) -> bool {
+    text.to_ascii_uppercase()
+        .trim_end()
+        .strip_suffix("TRANSACTION")
+        .is_some_and(|rest| rest.trim_end().ends_with("START"))
 }
 
 /// Appends the line of one row event.

@@ -8,7 +8,7 @@ use common::pg;
 use common::settings::{Settings, StartPoint};
 
 use crate::error::MinerError;
-use crate::source::{Catalog, LogFiles, Server, SourceError, connect};
+use crate::source::{Catalog, Server, SourceError, SourceSession, Unlogged};
 
 /// Prints the checks and says how they went.
 pub fn run(settings: &Settings) -> ExitCode {
@@ -44,8 +44,8 @@ pub fn run(settings: &Settings) -> ExitCode {
 }
 
 fn check_source(settings: &Settings, report: &mut Report) -> Result<(), MinerError> {
-    let mut conn = connect(&settings.source)?;
-    let server = Server::inspect(&mut conn)?;
+    let mut source = SourceSession::open(&settings.source)?;
+    let server = &source.server;
     report.line(
         "ok",
         &format!(
@@ -54,7 +54,6 @@ fn check_source(settings: &Settings, report: &mut Report) -> Result<(), MinerErr
             server.version
         ),
     );
-    server.require_row_images()?;
     report.line(
         "ok",
         "source logs whole rows (log_bin, binlog_format, binlog_row_image)",
@@ -72,23 +71,40 @@ fn check_source(settings: &Settings, report: &mut Report) -> Result<(), MinerErr
              set global binlog_row_metadata = 'FULL' where the server has it",
         );
     }
-    let files = LogFiles::read(&mut conn)?;
-    report.line("ok", &format!("source has binlog {}", files.describe()));
-    if let StartPoint::Position(position) = &settings.source.start {
-        if files.contains(position) {
+    report.line(
+        "ok",
+        &format!("source has binlog {}", source.files.describe()),
+    );
+    match &settings.source.start {
+        StartPoint::Position(position) if source.files.contains(position) => {
             report.line("ok", &format!("configured start {position} is there"));
-        } else {
-            report.line(
-                "warn",
-                &format!("configured start {position} is not there: it counts only while nothing is staged"),
-            );
         }
+        start @ StartPoint::Position(_) => report.line("warn", &not_there(start)),
+        start @ StartPoint::GtidSet(set) => match source.require_start(set) {
+            Ok(()) => report.line("ok", &format!("configured start {start} is there")),
+            Err(error @ SourceError::GtidStart { .. }) => report.fail(&error.into()),
+            Err(SourceError::GtidsPurged { .. }) => report.line("warn", &not_there(start)),
+            Err(error) => return Err(error.into()),
+        },
     }
-    check_tables(settings, report)
+    check_tables(settings, &source.server, report)
 }
 
-fn check_tables(settings: &Settings, report: &mut Report) -> Result<(), MinerError> {
+fn not_there(start: &StartPoint) -> String {
+    format!("configured start {start} is not there: it counts only while nothing is staged")
+}
+
+fn check_tables(
+    settings: &Settings,
+    server: &Server,
+    report: &mut Report,
+) -> Result<(), MinerError> {
     let mut catalog = Catalog::new(&settings.source);
+    let unlogged = Unlogged::of_settings(settings);
+    match catalog.require_whole_log(&settings.tables, server, unlogged) {
+        Ok(()) => report.line("ok", "the log tells every change of the tables"),
+        Err(error) => report.fail(&MinerError::Source(error)),
+    }
     let names = catalog.tables(&settings.tables)?;
     for name in settings.tables.named().filter(|name| !names.contains(name)) {
         report.fail(&MinerError::Source(SourceError::NoSuchTable {

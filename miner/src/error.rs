@@ -19,14 +19,6 @@ pub enum MinerError {
     /// Configuration.
     #[error(transparent)]
     Settings(#[from] SettingsError),
-    /// A setting that this program does not carry out.
-    #[error("{key} is not supported yet: {remedy}")]
-    Unsupported {
-        /// The key.
-        key: &'static str,
-        /// What to do.
-        remedy: &'static str,
-    },
     /// The source.
     #[error(transparent)]
     Source(#[from] SourceError),
@@ -160,7 +152,7 @@ impl MinerError {
     /// What to do about it.
     pub fn class(&self) -> ErrorClass {
         match self {
-            Self::Settings(_) | Self::Unsupported { .. } => ErrorClass::Usage,
+            Self::Settings(_) => ErrorClass::Usage,
             Self::Source(error) => error.class(),
             Self::Migrate(error) => error.class(),
             Self::Staging(error) | Self::Target(error) => error.class(),

@@ -118,7 +118,9 @@ impl History {
 fn subjects(statement: Statement) -> Vec<Subject> {
     match statement {
         Statement::Ddl(tables) => tables.into_iter().map(Subject::Table).collect(),
-        Statement::IndexDdl(table) | Statement::CreateTable(table) => vec![Subject::Table(table)],
+        Statement::IndexDdl(table)
+        | Statement::CreateTable(table)
+        | Statement::CreateSpecial(table) => vec![Subject::Table(table)],
         Statement::DropDatabase(name) => vec![Subject::Database(name)],
         Statement::Begin
         | Statement::Commit

@@ -15,7 +15,7 @@ pub mod source;
 pub mod decode;
 
 // assemble: events to source transactions, with the text of statements, the open
-// transaction's lines and those of prepared ones.
+// transaction's lines, those of prepared ones, and the GTIDs that are staged.
 pub mod assemble;
 
 pub mod statement;
@@ -23,6 +23,10 @@ pub mod statement;
 pub mod transaction;
 
 pub mod parked;
+
+pub mod gtids;
+
+pub mod learn;
 
 // filter: which tables, under which definition, with the DDL history that decides whether the
 // catalog may be asked.

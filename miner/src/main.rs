@@ -1,12 +1,15 @@
 //! `binlog_miner`: MySQL binlog to staging PostgreSQL.
 
 use std::process::ExitCode;
+use std::thread;
+use std::time::Duration;
 
 use clap::Parser as _;
 use common::logging;
 use common::settings::{ProcessEnvironment, Settings, config_path};
 use common::shutdown::Shutdown;
-use log::error;
+use crossbeam_channel::{RecvTimeoutError, bounded, select};
+use log::{error, info};
 use miner::cli::{Cli, Command};
 use miner::error::MinerError;
 use miner::{check, pipeline};
@@ -32,7 +35,37 @@ fn run(cli: &Cli) -> Result<ExitCode, MinerError> {
         Some(Command::Check) => Ok(check::run(&settings)),
         None => {
             let bound = pipeline::Bound::new(cli.once, cli.until.clone());
-            pipeline::run(&settings, &bound, &shutdown).map(|()| ExitCode::SUCCESS)
+            mine(settings, bound, shutdown).map(|()| ExitCode::SUCCESS)
+        }
+    }
+}
+
+/// How long a stop may take. A thread that waits for a server that does not answer is left
+/// behind then: nothing that is staged depends on a good end.
+const STOP_TIME: Duration = Duration::from_millis(800);
+
+/// Mines in a thread of its own, so that a stop need not wait for what it waits for.
+fn mine(settings: Settings, bound: pipeline::Bound, shutdown: Shutdown) -> Result<(), MinerError> {
+    const NAME: &str = "pipeline";
+    let (ended, wait_end) = bounded(1);
+    let stop = shutdown.clone();
+    thread::Builder::new()
+        .name(NAME.into())
+        .spawn(move || {
+            // Nobody waits any more when the stop took too long.
+            let _ = ended.send(pipeline::run(&settings, &bound, &shutdown));
+        })
+        .map_err(|_| MinerError::Thread { name: NAME })?;
+    select! {
+        recv(wait_end) -> result => return result.unwrap_or(Err(MinerError::Thread { name: NAME })),
+        recv(stop.channel()) -> _ => {}
+    }
+    match wait_end.recv_timeout(STOP_TIME) {
+        Ok(result) => result,
+        Err(RecvTimeoutError::Disconnected) => Err(MinerError::Thread { name: NAME }),
+        Err(RecvTimeoutError::Timeout) => {
+            info!("stopped without waiting for a server that does not answer");
+            Ok(())
         }
     }
 }

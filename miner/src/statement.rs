@@ -39,6 +39,8 @@ pub enum Statement {
     IndexDdl(TableName),
     /// CREATE TABLE of a table that did not exist: changes no rows.
     CreateTable(TableName),
+    /// CREATE TABLE … WITH SYSTEM VERSIONING, or CREATE SEQUENCE (MariaDB).
+    CreateSpecial(TableName),
     /// DROP DATABASE.
     DropDatabase(String),
     /// Changes rows and is logged as its text; the word it starts with.
@@ -242,16 +244,32 @@ fn create(mut tokens: Tokens<'_>, database: &str) -> Statement {
         Some("TABLE") => {
             tokens.skip_keywords(&["IF", "NOT", "EXISTS"]);
             match table(&mut tokens, database) {
+                Some(created) if mentions_versioning(tokens) => Statement::CreateSpecial(created),
                 Some(created) if replaces => Statement::Ddl(vec![created]),
                 Some(created) => Statement::CreateTable(created),
                 None => Statement::Other,
             }
+        }
+        Some("SEQUENCE") => {
+            tokens.skip_keywords(&["IF", "NOT", "EXISTS"]);
+            table(&mut tokens, database).map_or(Statement::Other, Statement::CreateSpecial)
         }
         Some("INDEX") => index_on(tokens, database),
         Some("UNIQUE" | "FULLTEXT" | "SPATIAL") => index_on(tokens, database),
         // TEMPORARY tables are not replicated; views, routines and users hold no rows.
         _ => Statement::Other,
     }
+}
+
+/// Whether `SYSTEM VERSIONING` follows somewhere.
+fn mentions_versioning(mut tokens: Tokens<'_>) -> bool {
+    while let Some(token) = tokens.next() {
+        let is_system = matches!(&token, Token::Word(word) if word.eq_ignore_ascii_case("SYSTEM"));
+        if is_system && tokens.clone().keyword().as_deref() == Some("VERSIONING") {
+            return true;
+        }
+    }
+    false
 }
 
 #[cfg(test)]
@@ -327,6 +345,12 @@ mod tests {
             read("create table if not exists t (a int)"),
             Statement::CreateTable(name("t"))
         );
+        for text in [
+            "create table t (a int) with system versioning",
+            "create or replace sequence t start with 5",
+        ] {
+            assert_eq!(read(text), Statement::CreateSpecial(name("t")), "{text}");
+        }
         assert_eq!(read("create temporary table t (a int)"), Statement::Other);
         assert_eq!(read("drop temporary table t"), Statement::Other);
         assert_eq!(read("TRUNCATE t"), Statement::Truncate(name("t")));

@@ -124,6 +124,13 @@ impl Conninfo {
             parse_keywords(text)?
         };
         let mut builder = Builder::default();
+        // A dead server is noticed within half a minute, not after two hours.
+        builder
+            .config
+            .keepalives_idle(Duration::from_secs(15))
+            .keepalives_interval(Duration::from_secs(5))
+            .keepalives_retries(3)
+            .tcp_user_timeout(Duration::from_secs(30));
         for (keyword, value) in &pairs {
             builder.set(keyword, value)?;
         }

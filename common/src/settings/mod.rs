@@ -18,6 +18,7 @@ use std::time::Duration;
 pub use error::SettingsError;
 pub use tables::{Pattern, Rule, TableList};
 
+use crate::gtid::GtidSet;
 use crate::pg::conninfo::{self, Conninfo};
 use crate::position::{BinlogFile, BinlogPosition};
 use crate::secret::{Secret, readable_by_others};
@@ -61,8 +62,8 @@ pub struct TaskSettings {
 pub enum StartPoint {
     /// `binlogfile` and `binlogfile_offset`.
     Position(BinlogPosition),
-    /// `gtid_set`, as written.
-    GtidSet(String),
+    /// `gtid_set`: what the target has already; everything else comes.
+    GtidSet(GtidSet),
 }
 
 impl fmt::Display for StartPoint {

@@ -268,6 +268,20 @@ impl RawMysql {
                 .problems
                 .push("src.mysql.time_zone wants an offset such as +00:00 or -05:30".into());
         }
+        let is_socket = host
+            .as_deref()
+            .is_some_and(|host: &str| host.starts_with('/'));
+        if is_socket && !matches!(ssl_mode, SourceSslMode::Preferred | SourceSslMode::Disabled) {
+            check.problems.push(
+                "src.mysql.ssl_mode must be preferred or disabled over a socket, which needs no TLS"
+                    .into(),
+            );
+        }
+        if self.ssl_cert.is_some() != self.ssl_key.is_some() {
+            check
+                .problems
+                .push("src.mysql.ssl_cert and ssl_key go together".into());
+        }
         if self.serverid == Some(0) {
             check
                 .problems
@@ -311,7 +325,16 @@ fn start_point(
                 .push("src.mysql.binlogfile and gtid_set exclude each other".into());
             None
         }
-        (None, Some(set)) => Some(StartPoint::GtidSet(set)),
+        (None, Some(set)) => match set.parse() {
+            Ok(set) => Some(StartPoint::GtidSet(set)),
+            Err(error) => {
+                check.problems.push(format!(
+                    "src.mysql.gtid_set wants a set such as 3e11fa47-71ca-11e1-9e33-c80aa9429562:1-77 (MySQL) or a \
+                     position such as 0-1-270 (MariaDB): {error}"
+                ));
+                None
+            }
+        },
         (Some(file), None) => {
             let position = start_position(file, offset);
             if position.is_none() {

@@ -33,7 +33,9 @@ impl KeylessDelete {
             .map(|(column, n)| format!("{} as c{n}", quote_identifier(&column.name)));
         client
             .batch_execute(&format!(
-                "create temporary table mysql2gp_rows_{number} on commit delete rows as \
+                // The session, and the table in it, may outlive an outage of staging.
+                "drop table if exists {temporary}; \
+                 create temporary table mysql2gp_rows_{number} on commit delete rows as \
                  select 0::bigint as row_id, 0::bigint as copies, {} from {} where false",
                 list(named),
                 route.target.quoted()

@@ -14,32 +14,36 @@
 mod error;
 mod keyless;
 mod statements;
+mod table;
 mod text_array;
 
 use std::collections::HashMap;
-use std::io::Write as _;
 
-use common::pg::{Operation as _, PgError};
-use common::table::{DefinitionId, TableName};
-use postgres::Client;
-use postgres::error::SqlState;
-use postgres::types::ToSql;
+use common::pg::Operation as _;
+use common::position::LogId;
+use common::table::{DefinitionId, TableDefinition, TableName};
 
 pub use error::{ApplyError, Place};
 
 use crate::layout::Layout;
-use crate::round::{Counts, First, Net, Overlap, Progress, Round, TableChanges};
-use crate::route::{Route, Router, RowError};
+use crate::round::{Counts, Overlap, Progress, Round, TableChanges};
+use crate::route::{Route, Router};
 use crate::target::catalog;
 use crate::target::session::{ReplicaRole, SessionError, TargetSession};
-use common::position::LogId;
 
 use keyless::KeylessDelete;
-use statements::{ALLOW_SCAN, FORBID_SCAN, KeyAccess, TableStatements};
+use statements::{KeyAccess, TableStatements};
+use table::{At, Copied};
 use text_array::TextArray;
 
 /// COPY data per message. Larger ones do not help; the server reads 64 KB at a time.
 const COPY_BYTES: usize = 64 * 1024;
+
+/// Back to before the round, when it is the batch's first.
+const REDO_BATCH: &str = "rollback; begin";
+
+/// Back to before the round, when others of the batch are written.
+const REDO_ROUND: &str = "rollback to savepoint round";
 
 /// What was applied of one table.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -166,18 +170,19 @@ impl Applier {
         for table in round.tables() {
             self.prepare_table(&table.layout)?;
         }
-        let redo = match self.outcome {
+        let before = self.outcome;
+        let redo = match before {
             Outcome::Committed => {
                 self.applied.clear();
                 self.session.begin()?;
-                "rollback; begin"
+                REDO_BATCH
             }
             Outcome::Open => {
                 self.session
                     .client
-                    .batch_execute("savepoint round")
+                    .batch_execute("release savepoint round; savepoint round")
                     .operation("set savepoint")?;
-                "rollback to savepoint round"
+                REDO_ROUND
             }
         };
         self.outcome = Outcome::Open;
@@ -196,6 +201,12 @@ impl Applier {
             self.write(round, Path::DeleteFirst)?;
         }
         let Some(end) = &round.end else {
+            if before == Outcome::Committed {
+                self.session
+                    .client
+                    .batch_execute("savepoint round")
+                    .operation("set savepoint")?;
+            }
             return Ok(Outcome::Open);
         };
         self.session.commit(&self.log_id, &self.staging_id, end)?;
@@ -227,7 +238,7 @@ impl Applier {
         Ok(())
     }
 
-    fn route(&mut self, definition: &common::table::TableDefinition) -> Result<Route, ApplyError> {
+    fn route(&mut self, definition: &TableDefinition) -> Result<Route, ApplyError> {
         let address = self.router.address(&definition.name);
         let found =
             catalog::find_tables(&mut self.session.client, &address.schema, &address.table)?;
@@ -317,13 +328,6 @@ enum Written {
     MetDuplicate,
 }
 
-/// What became of the COPY into a table.
-enum Copied {
-    Rows(u64),
-    /// A straight insert met a row that was there.
-    Duplicate,
-}
-
 /// The transactions of a round, for messages.
 fn describe(round: &Round) -> String {
     match &round.end {
@@ -333,215 +337,4 @@ fn describe(round: &Round) -> String {
         ),
         None => format!("in or behind transaction {}", round.first_transaction_seq),
     }
-}
-
-/// One table's changes and where they go.
-struct At<'a> {
-    round: &'a Round,
-    changes: &'a TableChanges,
-    route: &'a Route,
-    path: Path,
-}
-
-impl At<'_> {
-    fn net(&self) -> impl Iterator<Item = Net<'_>> {
-        self.round.changes(self.changes)
-    }
-
-    /// Deletes the keys that may be on the target; returns how many go for good.
-    fn delete_keys(
-        &self,
-        client: &mut Client,
-        statements: &TableStatements,
-        keys: &mut Vec<TextArray>,
-        scratch: &mut Vec<u8>,
-    ) -> Result<u64, ApplyError> {
-        let key_columns = self.route.key_names().len();
-        keys.resize_with(keys.len().max(key_columns), TextArray::default);
-        keys.iter_mut().for_each(TextArray::clear);
-        let mut net_deletes = 0;
-        let mut any = false;
-        for net in self.net() {
-            let key = match net {
-                Net::Upsert {
-                    first: First::Insert,
-                    ..
-                } if self.path == Path::Straight => continue,
-                Net::Upsert { key, .. } => key,
-                Net::Delete { key } => {
-                    net_deletes += 1;
-                    key
-                }
-                Net::Rows { .. } => continue,
-            };
-            any = true;
-            self.route
-                .write_key(key, scratch, |number, cell| {
-                    if let Some(array) = keys.get_mut(number) {
-                        array.push_cell(cell);
-                    }
-                })
-                .map_err(|error| self.row_error(error))?;
-        }
-        let Some(delete) = statements.delete.as_ref().filter(|_| any) else {
-            return Ok(net_deletes);
-        };
-        let parameters: Vec<&(dyn ToSql + Sync)> = keys
-            .iter()
-            .take(key_columns)
-            .map(|array| array as &(dyn ToSql + Sync))
-            .collect();
-        let scan = statements.key_access == KeyAccess::Scan;
-        if scan {
-            client
-                .batch_execute(ALLOW_SCAN)
-                .operation("prepare delete")?;
-        }
-        client
-            .execute(delete, &parameters)
-            .map_err(|error| self.error(&error, "delete from target table"))?;
-        if scan {
-            client.batch_execute(FORBID_SCAN).operation("end delete")?;
-        }
-        Ok(net_deletes)
-    }
-
-    /// Copies the surviving rows; returns how many.
-    fn copy_rows(
-        &self,
-        client: &mut Client,
-        statements: &TableStatements,
-        buffer: &mut Vec<u8>,
-    ) -> Result<Copied, ApplyError> {
-        let mut rows = self
-            .net()
-            .filter_map(|net| match net {
-                Net::Upsert { row, .. } => Some((row, 1)),
-                Net::Rows { row, inserts, .. } if inserts > 0 => Some((row, inserts)),
-                Net::Rows { .. } | Net::Delete { .. } => None,
-            })
-            .peekable();
-        if rows.peek().is_none() {
-            return Ok(Copied::Rows(0));
-        }
-        let mut writer = client
-            .copy_in(&statements.copy)
-            .map_err(|error| self.error(&error, "copy into target table"))?;
-        buffer.clear();
-        let mut count = 0;
-        for (row, copies) in rows {
-            for _ in 0..copies {
-                self.route
-                    .write_row(row, buffer)
-                    .map_err(|error| self.row_error(error))?;
-                count += 1;
-                if buffer.len() >= COPY_BYTES {
-                    write_pieces(&mut writer, buffer)?;
-                    buffer.clear();
-                }
-            }
-        }
-        write_pieces(&mut writer, buffer)?;
-        match writer.finish() {
-            Ok(_) => Ok(Copied::Rows(count)),
-            Err(error)
-                if self.path == Path::Straight
-                    && error.code() == Some(&SqlState::UNIQUE_VIOLATION) =>
-            {
-                Ok(Copied::Duplicate)
-            }
-            Err(error) => Err(self.error(&error, "copy into target table")),
-        }
-    }
-
-    fn count_keyless_deletes(&self) -> u64 {
-        self.net()
-            .map(|net| match net {
-                Net::Rows { deletes, .. } => u64::from(deletes),
-                Net::Upsert { .. } | Net::Delete { .. } => 0,
-            })
-            .sum()
-    }
-
-    fn delete_rows(
-        &self,
-        client: &mut Client,
-        keyless: &KeylessDelete,
-        expected: u64,
-        buffer: &mut Vec<u8>,
-    ) -> Result<(), ApplyError> {
-        let mut writer = client
-            .copy_in(&keyless.copy)
-            .map_err(|error| self.error(&error, "copy rows to delete"))?;
-        buffer.clear();
-        let deletes = self.net().filter_map(|net| match net {
-            Net::Rows { row, deletes, .. } if deletes > 0 => Some((row, deletes)),
-            Net::Rows { .. } | Net::Upsert { .. } | Net::Delete { .. } => None,
-        });
-        for (number, (row, deletes)) in deletes.enumerate() {
-            buffer.extend_from_slice(format!("{number}\t{deletes}\t").as_bytes());
-            self.route
-                .write_row(row, buffer)
-                .map_err(|error| self.row_error(error))?;
-            if buffer.len() >= COPY_BYTES {
-                write_pieces(&mut writer, buffer)?;
-                buffer.clear();
-            }
-        }
-        write_pieces(&mut writer, buffer)?;
-        writer
-            .finish()
-            .map_err(|error| self.error(&error, "copy rows to delete"))?;
-        client
-            .batch_execute(ALLOW_SCAN)
-            .operation("prepare delete")?;
-        client
-            .batch_execute("set local enable_nestloop = on")
-            .operation("prepare delete")?;
-        let deleted = client
-            .execute(&keyless.delete, &[])
-            .map_err(|error| self.error(&error, "delete from target table"))?;
-        client.batch_execute(FORBID_SCAN).operation("end delete")?;
-        if deleted != expected {
-            log::warn!(
-                "target table lacks rows that the stream deletes: it was changed by somebody else table={} rows={}",
-                self.route.target.display(),
-                expected - deleted
-            );
-        }
-        Ok(())
-    }
-
-    fn error(&self, error: &postgres::Error, operation: &'static str) -> ApplyError {
-        match error::refusal(error) {
-            Some(reason) => ApplyError::Refused {
-                place: self.place(),
-                reason,
-            },
-            None => PgError::statement(operation, error).into(),
-        }
-    }
-
-    fn row_error(&self, source: RowError) -> ApplyError {
-        ApplyError::Row {
-            place: self.place(),
-            source,
-        }
-    }
-
-    fn place(&self) -> Box<Place> {
-        Box::new(Place {
-            source_table: self.route.source.clone(),
-            target_table: self.route.target.display(),
-            transactions: describe(self.round),
-        })
-    }
-}
-
-/// Writes the buffer in messages of bounded size: the client copies each.
-fn write_pieces(writer: &mut postgres::CopyInWriter<'_>, buffer: &[u8]) -> Result<(), PgError> {
-    buffer
-        .chunks(4 * COPY_BYTES)
-        .try_for_each(|piece| writer.write_all(piece))
-        .operation("copy into target table")
 }

@@ -5,7 +5,7 @@ use common::position::BinlogPosition;
 use common::staging::codec::CodecError;
 use common::table::{DefinitionId, TableName};
 
-use crate::round::Conflict;
+use crate::round::{Conflict, Progress};
 
 /// Why the merge stops. Positions are ends of transactions; `behind` is the end of the last
 /// one that was read well.
@@ -88,13 +88,13 @@ pub enum CompactError {
     },
     /// A statement that only a person can repeat on the target.
     #[error(
-        "the statement at {position} on table {table} changes it beyond its rows: {}; make the same change on the \
-         target by hand, then go on with `binlog_loader ack {position}`",
-        shorten(.statement)
+        "the statement at {} on table {table} changes it beyond its rows: {}; make the same change on the target by \
+         hand, run `binlog_loader ack {}`, and start the loader again",
+        end.position, shorten(.statement), end.position
     )]
     Statement {
         /// End of the statement's transaction.
-        position: BinlogPosition,
+        end: Box<Progress>,
         /// The table.
         table: TableName,
         /// The statement.

@@ -12,13 +12,15 @@
 //! | update of the key | delete of the old key, then insert of the new one | | |
 //!
 //! An insert that is deleted stays a delete: cheap, and right when an earlier load overlaps
-//! the stream. Where it does, "corrupt" is no error: the last operation wins. Rows of keyless
+//! the stream. Where it does, or the source has cascades that it does not log, "corrupt" is no
+//! error: the last operation wins. Rows of keyless
 //! tables are counted, not merged: a delete takes back an equal row that the round has added,
 //! else one of the target's.
 //!
 //! Pure: no I/O, no clock, no lock. It knows nothing of target tables.
 
 mod error;
+mod merge;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -29,8 +31,10 @@ use common::table::{DefinitionId, TableDefinition, TableName};
 
 pub use error::CompactError;
 
+use merge::{MergeError, merge};
+
 use crate::layout::Layout;
-use crate::round::{Conflict, First, Overlap, Progress, Round};
+use crate::round::{Contradictions, Overlap, Progress, Round};
 
 /// Where a round ends.
 #[derive(Clone, Debug)]
@@ -41,6 +45,8 @@ pub struct Limits {
     pub overlap_until: Option<BinlogPosition>,
     /// Transactions behind the one that reaches this position are not read.
     pub stop_at: Option<BinlogPosition>,
+    /// What to do where the stream contradicts itself.
+    pub contradictions: Contradictions,
 }
 
 impl Limits {
@@ -126,6 +132,7 @@ impl Compactor {
             scratch: Vec::new(),
         };
         compactor.round.overlap = compactor.overlap();
+        compactor.round.contradictions = compactor.limits.contradictions;
         compactor
     }
 
@@ -177,6 +184,7 @@ impl Compactor {
         self.last_place = None;
         self.last_of_round = false;
         spare.overlap = self.overlap();
+        spare.contradictions = self.limits.contradictions;
         let mut round = std::mem::replace(&mut self.round, spare);
         round.seal();
         round
@@ -339,32 +347,33 @@ impl Compactor {
                 found: lines,
             });
         }
-        if let Some(statement) = self.statement.take() {
-            return Err(CompactError::Statement {
-                position,
-                table: statement.table,
-                statement: statement.text,
-            });
-        }
         if position < self.end.position {
             return Err(CompactError::Backwards {
                 position,
                 behind: self.end.position.clone(),
             });
         }
-        self.open_round();
-        Ok(Step::PauseBehind(self.end_transaction(commit, position)))
-    }
-
-    fn end_transaction(&mut self, commit: &CommitLine<'_>, position: BinlogPosition) -> Pause {
-        let before = self.overlap();
-        self.end = Progress {
+        let end = Progress {
             position,
             gtid_set: None,
             transaction_seq: commit.transaction_seq,
             event_seq: self.open.as_ref().map_or(0, |open| open.next_event_seq - 1),
             committed_at_us: Some(commit.committed_at_us),
         };
+        if let Some(statement) = self.statement.take() {
+            return Err(CompactError::Statement {
+                end: Box::new(end),
+                table: statement.table,
+                statement: statement.text,
+            });
+        }
+        self.open_round();
+        Ok(Step::PauseBehind(self.end_transaction(end)))
+    }
+
+    fn end_transaction(&mut self, end: Progress) -> Pause {
+        let before = self.overlap();
+        self.end = end;
         self.round.transactions += 1;
         self.round.end = Some(self.end.clone());
         if self.reached_stop() {
@@ -480,91 +489,3 @@ impl Compactor {
 const CUT_LINE: codec::CodecError = codec::CodecError::Field {
     field: "end of line",
 };
-
-enum MergeError {
-    /// The line's cells do not fit the definition.
-    Cells,
-    Conflict(Conflict),
-}
-
-impl From<Conflict> for MergeError {
-    fn from(conflict: Conflict) -> Self {
-        Self::Conflict(conflict)
-    }
-}
-
-/// Merges one row line; the table in the module's documentation.
-fn merge(
-    round: &mut Round,
-    place: usize,
-    layout: &Layout,
-    (mark, cells): (RowMark, &[u8]),
-    scratch: &mut Vec<u8>,
-) -> Result<(), MergeError> {
-    let counts = round.table_mut(place).map(|table| &mut table.counts);
-    if let Some(counts) = counts {
-        match mark {
-            RowMark::Insert => counts.inserts += 1,
-            RowMark::Update | RowMark::UpdateKey | RowMark::UpdateFull => counts.updates += 1,
-            RowMark::Delete | RowMark::DeleteFull => counts.deletes += 1,
-        }
-    }
-    if layout.is_keyless() {
-        return merge_keyless(round, place, layout, mark, cells);
-    }
-    let key_of = |row, scratch| Layout::key_of(layout, row, scratch).ok_or(MergeError::Cells);
-    match mark {
-        RowMark::Insert => {
-            round.upsert(place, key_of(cells, scratch)?, cells, First::Insert)?;
-        }
-        RowMark::Update => {
-            round.upsert(place, key_of(cells, scratch)?, cells, First::Other)?;
-        }
-        RowMark::Delete => round.delete(place, cells)?,
-        RowMark::DeleteFull => round.delete(place, key_of(cells, scratch)?)?,
-        RowMark::UpdateKey => {
-            let (after, old_key) = layout.split_after(cells).ok_or(MergeError::Cells)?;
-            update(round, place, (key_of(after, scratch)?, old_key), after)?;
-        }
-        RowMark::UpdateFull => {
-            let (after, before) = layout.split_after(cells).ok_or(MergeError::Cells)?;
-            let mut old_scratch = Vec::new();
-            let old_key = key_of(before, &mut old_scratch)?;
-            update(round, place, (key_of(after, scratch)?, old_key), after)?;
-        }
-    }
-    Ok(())
-}
-
-fn update(
-    round: &mut Round,
-    place: usize,
-    (key, old_key): (&[u8], &[u8]),
-    after: &[u8],
-) -> Result<(), Conflict> {
-    if key == old_key {
-        return round.upsert(place, key, after, First::Other);
-    }
-    round.delete(place, old_key)?;
-    round.upsert(place, key, after, First::Insert)
-}
-
-fn merge_keyless(
-    round: &mut Round,
-    place: usize,
-    layout: &Layout,
-    mark: RowMark,
-    cells: &[u8],
-) -> Result<(), MergeError> {
-    match mark {
-        RowMark::Insert => round.add_row(place, cells)?,
-        RowMark::DeleteFull => round.remove_row(place, cells)?,
-        RowMark::UpdateFull => {
-            let (after, before) = layout.split_after(cells).ok_or(MergeError::Cells)?;
-            round.remove_row(place, before)?;
-            round.add_row(place, after)?;
-        }
-        RowMark::Update | RowMark::UpdateKey | RowMark::Delete => return Err(MergeError::Cells),
-    }
-    Ok(())
-}

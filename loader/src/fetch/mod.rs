@@ -9,6 +9,7 @@
 
 mod error;
 mod locate;
+mod rows;
 
 use std::time::{Duration, Instant};
 
@@ -22,8 +23,10 @@ use postgres::{Client, Row, Statement};
 
 pub use error::FetchError;
 pub use locate::Start;
+pub use rows::{MinerRow, definitions};
 
 use crate::round::Progress;
+use rows::miner_row;
 
 const FETCH_CHUNKS: &str = include_str!("../../../sql/query/fetch_chunks.sql");
 
@@ -99,18 +102,6 @@ pub struct ReplicatedTable {
     /// Rows that the loader has put on the target and not taken away, as far as counted;
     /// `None` when a TRUNCATE makes the count meaningless or nothing is counted yet.
     pub counted_rows: Option<i64>,
-}
-
-/// The miner's row.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MinerRow {
-    /// Log that is mined.
-    pub log_id: LogId,
-    /// Staged position.
-    pub staged: Progress,
-    /// Last staged chunk.
-    pub chunk_seq: i64,
-    last_definition: i32,
 }
 
 /// Reads staging. See the module.
@@ -284,8 +275,9 @@ impl Fetcher {
         let Some(miner) = miner else {
             return Ok(Pass::Drained);
         };
-        if miner.chunk_seq > self.last_chunk {
-            self.next_segment()?;
+        // The miner's number may be the one before a segment's first chunk, which is not there
+        // yet; a segment with a chunk is there with it.
+        if miner.chunk_seq > self.last_chunk && self.next_segment()? == NextSegment::Opened {
             return Ok(Pass::More);
         }
         match take(Fetched::Mark(miner.staged)) {
@@ -364,6 +356,8 @@ impl Fetcher {
                 took: Duration::ZERO,
             });
             piece.lines.extend_from_slice(lines.as_bytes());
+            // Handing on may wait, and the row may be large.
+            drop(row);
             if piece.lines.len() >= TEXT_BYTES
                 && let Some(piece) = text.take()
             {
@@ -399,8 +393,8 @@ impl Fetcher {
         Ok(Pass::More)
     }
 
-    /// Goes on to the next segment that there is.
-    fn next_segment(&mut self) -> Result<(), FetchError> {
+    /// Goes on to the next segment, if there is one.
+    fn next_segment(&mut self) -> Result<NextSegment, FetchError> {
         // The chunk after the last one read may lie in a segment that is not opened yet.
         let current = match &self.segment {
             Some((number, _)) => number + 1,
@@ -414,9 +408,7 @@ impl Fetcher {
             )
             .operation("look for the next segment")?;
         let Some(number) = row.get::<_, Option<i64>>(0) else {
-            return Err(FetchError::Malformed {
-                what: "mysql2gp.segment",
-            });
+            return Ok(NextSegment::None);
         };
         self.last_chunk = self.last_chunk.max(number * CHUNKS_PER_SEGMENT - 1);
         let statement = self
@@ -424,8 +416,14 @@ impl Fetcher {
             .prepare(&FETCH_CHUNKS.replace("{segment}", &segment_table(number)))
             .operation("prepare a segment")?;
         self.segment = Some((number, statement));
-        Ok(())
+        Ok(NextSegment::Opened)
     }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum NextSegment {
+    Opened,
+    None,
 }
 
 /// Why a wait ended.
@@ -446,33 +444,6 @@ enum ReadChunks {
     Stopped,
 }
 
-/// All definitions behind a number, in order.
-///
-/// # Errors
-/// When they cannot be read.
-pub fn definitions(
-    client: &mut Client,
-    behind: i32,
-) -> Result<Vec<(DefinitionId, TableDefinition)>, FetchError> {
-    let rows = client
-        .query(
-            "select definition_id, definition::text from mysql2gp.definition \
-              where definition_id > $1 order by definition_id",
-            &[&behind],
-        )
-        .operation("read table definitions")?;
-    let malformed = || FetchError::Malformed {
-        what: "mysql2gp.definition.definition",
-    };
-    rows.iter()
-        .map(|row| {
-            let id = u32::try_from(row.get::<_, i32>(0)).map_err(|_| malformed())?;
-            let definition = serde_json::from_str(row.get(1)).map_err(|_| malformed())?;
-            Ok((DefinitionId(id), definition))
-        })
-        .collect()
-}
-
 fn hand_on(mut text: Text, started: Instant, take: &mut impl FnMut(Fetched) -> Flow) -> Flow {
     text.took = started.elapsed();
     take(Fetched::Text(text))
@@ -486,37 +457,6 @@ fn check_log(staged: &LogId, applied: &LogId) -> Result<(), FetchError> {
         staged: staged.clone(),
         applied: applied.clone(),
     })
-}
-
-fn miner_row(row: &Row) -> Result<Option<MinerRow>, FetchError> {
-    let malformed = |what| FetchError::Malformed { what };
-    let (Some(log_id), Some(file)) = (
-        row.get::<_, Option<String>>("log_id"),
-        row.get::<_, Option<&str>>("staged_file"),
-    ) else {
-        return Ok(None);
-    };
-    let file = file
-        .parse()
-        .map_err(|_| malformed("mysql2gp.miner.staged_file"))?;
-    let offset: i64 = row.get("staged_pos");
-    let offset = u64::try_from(offset).map_err(|_| malformed("mysql2gp.miner.staged_pos"))?;
-    let transaction_seq = u64::try_from(row.get::<_, i64>("transaction_seq"))
-        .map_err(|_| malformed("mysql2gp.miner.transaction_seq"))?;
-    let event_seq = u64::try_from(row.get::<_, i64>("event_seq"))
-        .map_err(|_| malformed("mysql2gp.miner.event_seq"))?;
-    Ok(Some(MinerRow {
-        log_id: LogId(log_id),
-        staged: Progress {
-            position: BinlogPosition::new(file, offset),
-            gtid_set: row.get("staged_gtid_set"),
-            transaction_seq,
-            event_seq,
-            committed_at_us: row.get("staged_commit_us"),
-        },
-        chunk_seq: row.get("staged_chunk_seq"),
-        last_definition: row.get("last_definition"),
-    }))
 }
 
 fn unsigned(row: &Row, column: usize) -> u64 {

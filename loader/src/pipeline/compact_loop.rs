@@ -6,9 +6,10 @@
 
 use std::time::{Duration, Instant};
 
+use common::position::BinlogPosition;
 use common::settings::LoaderSettings;
 use common::shutdown::Shutdown;
-use crossbeam_channel::{Receiver, Sender, TrySendError, never, select};
+use crossbeam_channel::{Receiver, Sender, never, select};
 
 use super::Ended;
 use super::fetch_loop::Handed;
@@ -54,6 +55,8 @@ pub(super) struct CompactLoop {
     opened_at: Option<Instant>,
     took: Took,
     last_advance: Instant,
+    /// Position that the applier knows.
+    told: BinlogPosition,
 }
 
 /// What to do with the round now.
@@ -73,6 +76,7 @@ impl CompactLoop {
         rounds: Sender<Work>,
     ) -> Self {
         Self {
+            told: compactor.end().position.clone(),
             compactor,
             load_batch: loader.load_batch,
             load_batch_gap: loader.load_batch_gap,
@@ -228,20 +232,25 @@ impl CompactLoop {
     fn mark(&mut self, progress: Progress) {
         self.drained = true;
         self.compactor.advance(progress);
+        let end = self.compactor.end();
         if self.compactor.round().transactions == 0
+            && end.position != self.told
             && self.last_advance.elapsed() >= ADVANCE_INTERVAL
         {
             self.last_advance = Instant::now();
             // A busy target moves on by itself.
-            let _: Result<(), TrySendError<Work>> = self
-                .rounds
-                .try_send(Work::Advance(self.compactor.end().clone()));
+            if self.rounds.try_send(Work::Advance(end.clone())).is_ok() {
+                self.told = end.position.clone();
+            }
         }
     }
 
     fn hand_over(&mut self, spare: Round) -> Result<(), Gone> {
         let started = Instant::now();
         let round = self.compactor.take_round(spare);
+        if let Some(end) = &round.end {
+            self.told = end.position.clone();
+        }
         self.took.compact += started.elapsed();
         let took = std::mem::take(&mut self.took);
         self.opened_at = None;
@@ -265,7 +274,7 @@ impl CompactLoop {
                 },
             };
             let _ = self.hand_over(spare);
-        } else if self.drained {
+        } else if self.drained && self.compactor.end().position != self.told {
             let end = self.compactor.end().clone();
             let _ = self.rounds.send(Work::Advance(end));
         }

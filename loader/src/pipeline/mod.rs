@@ -33,7 +33,7 @@ use crate::compact::{Compactor, Limits};
 use crate::error::{LoaderError, Server};
 use crate::fetch::{Fetcher, MinerRow, StagingTask};
 use crate::retire::{LoaderState, Report, Reporter, Retirer};
-use crate::round::{Progress, Round};
+use crate::round::{Contradictions, Progress, Round};
 use crate::route::{Router, ValuePolicy};
 use crate::start::{self, Surroundings};
 use crate::target::{SessionError, TargetSession};
@@ -361,6 +361,11 @@ impl Runner<'_> {
                 batch_bytes: settings.loader.batch_bytes,
                 overlap_until: checkpoint.consistent_from.clone(),
                 stop_at,
+                contradictions: if settings.target.allow_unlogged_cascades {
+                    Contradictions::LastWins
+                } else {
+                    Contradictions::Stop
+                },
             },
             start,
         );

@@ -9,7 +9,8 @@ use postgres::{Client, Statement, Transaction};
 
 use super::{AppliedBatch, LoaderState, Report};
 use crate::round::{Counts, Progress};
-use crate::target::session::{holder, signed};
+use crate::target::holder;
+use crate::target::session::signed;
 
 const WRITE_PROGRESS: &str = include_str!("../../../sql/query/write_progress.sql");
 const WRITE_TABLE_PROGRESS: &str = include_str!("../../../sql/query/write_table_progress.sql");
@@ -33,6 +34,8 @@ pub(super) struct Ledger {
     statements: Option<Statements>,
     last_batch_id: i64,
     pruned_at: i64,
+    /// Whether tables without changes since the overlap are shown as active again.
+    overlap_ended: bool,
 }
 
 struct TableTotals {
@@ -121,6 +124,16 @@ impl Ledger {
         for (name, totals) in &self.tables {
             write_table(&mut transaction, statements, name, totals)?;
         }
+        let overlap_ends =
+            !self.overlap_ended && self.batches.iter().any(|batch| !batch.overlapping);
+        if overlap_ends {
+            transaction
+                .execute(
+                    "update mysql2gp.table_progress set state = 'active' where state = 'overlapping'",
+                    &[],
+                )
+                .operation("write table progress")?;
+        }
         let mut batch_id = self.last_batch_id;
         for batch in &self.batches {
             batch_id += 1;
@@ -148,6 +161,7 @@ impl Ledger {
         }
         transaction.commit().operation("write progress")?;
         self.last_batch_id = batch_id;
+        self.overlap_ended |= overlap_ends;
         self.state = None;
         self.position = None;
         self.consistent_from = None;

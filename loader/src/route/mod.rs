@@ -138,6 +138,16 @@ impl Router {
                 }
             })
             .collect();
+        for column in target_only(&target, &cells) {
+            if column.not_null && column.fill == Fill::Null {
+                problems.push(format!(
+                    "its column {} is not null and has no default, and the source lacks it: alter table {} alter column {} set default ...",
+                    column.name,
+                    target.quoted(),
+                    quote_identifier(&column.name)
+                ));
+            }
+        }
         if !problems.is_empty() {
             return Err(RouteError::Misfit {
                 source_table: definition.name.clone(),
@@ -202,6 +212,19 @@ impl Router {
     }
 }
 
+/// Columns that no source column goes to, and that the target does not compute.
+fn target_only<'a>(
+    target: &'a TargetTable,
+    cells: &'a [Cell],
+) -> impl Iterator<Item = &'a TargetColumn> {
+    (0..)
+        .zip(&target.columns)
+        .filter(|(number, column)| {
+            column.fill != Fill::Generated && !cells.iter().any(|cell| cell.target == *number)
+        })
+        .map(|(_, column)| column)
+}
+
 fn key_column(cell: &Cell, target: &TargetTable) -> Option<KeyColumn> {
     let column = target.columns.get(cell.target)?;
     Some(KeyColumn {
@@ -257,13 +280,8 @@ impl Route {
     /// Target columns that the source lacks: they get their default whenever a row is
     /// replaced.
     pub fn target_only_columns(&self) -> Vec<&str> {
-        (0..)
-            .zip(&self.target.columns)
-            .filter(|(number, column)| {
-                column.fill != Fill::Generated
-                    && !self.cells.iter().any(|cell| cell.target == *number)
-            })
-            .map(|(_, column)| column.name.as_str())
+        target_only(&self.target, &self.cells)
+            .map(|column| column.name.as_str())
             .collect()
     }
 

@@ -173,3 +173,28 @@ fn rows_are_adapted_cell_by_cell_and_generated_columns_left_out() {
         );
     }
 }
+
+#[test]
+fn a_column_of_the_target_alone_needs_a_default_or_nulls() {
+    let mut note = target_column("note", "text");
+    note.not_null = true;
+    let columns = |note: &TargetColumn| {
+        vec![
+            target_column("id", "int4"),
+            target_column("day", "date"),
+            target_column("total", "float8"),
+            note.clone(),
+        ]
+    };
+    let error = router(Vec::new())
+        .route(&definition(), target("orders", columns(&note)))
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("column note is not null"), "{error}");
+    note.fill = Fill::Default;
+    assert!(
+        router(Vec::new())
+            .route(&definition(), target("orders", columns(&note)))
+            .is_ok()
+    );
+}

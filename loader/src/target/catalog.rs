@@ -163,6 +163,32 @@ pub fn find_tables(
         .collect()
 }
 
+/// Whether a table holds rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Filling {
+    /// None.
+    Empty,
+    /// At least one.
+    Rows,
+}
+
+/// Looks whether the table holds rows.
+///
+/// # Errors
+/// When the statement fails.
+pub fn filling(client: &mut Client, table: &TargetTable) -> Result<Filling, PgError> {
+    let query = format!("select exists (select 1 from {})", table.quoted());
+    let filled: bool = client
+        .query_one(&query, &[])
+        .operation("look into the target table")?
+        .get(0);
+    Ok(if filled {
+        Filling::Rows
+    } else {
+        Filling::Empty
+    })
+}
+
 fn columns(client: &mut Client, oid: Oid) -> Result<Vec<TargetColumn>, PgError> {
     let rows = client
         .query(COLUMNS, &[&oid])

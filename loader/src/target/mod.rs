@@ -2,6 +2,9 @@
 
 pub mod catalog;
 
+mod lock;
+
 pub mod session;
 
+pub use lock::holder;
 pub use session::{SessionError, TargetSession};

@@ -7,17 +7,17 @@
 //! 2. The epoch rises at each start of a loader. Every commit requires its own epoch, in the
 //!    transaction of the rows; a session that lost its lock without knowing cannot commit.
 
-use std::sync::OnceLock;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::Duration;
 
 use common::checkpoint::{self, Checkpoint, CheckpointError};
 use common::error::ErrorClass;
 use common::pg::{self, Conninfo, Operation as _, PgError};
 use common::position::{BinlogPosition, LogId};
-use common::shutdown::{Shutdown, Waited};
+use common::shutdown::Shutdown;
 use postgres::Client;
 use postgres::error::SqlState;
 
+use super::lock::{self, holder};
 use crate::round::Progress;
 
 /// Statements are few and known: keys are found by index whatever the statistics say, and
@@ -96,7 +96,7 @@ pub struct TargetSession {
     pub client: Client,
     /// Whether triggers and foreign keys are out of the way.
     pub replica_role: ReplicaRole,
-    task: String,
+    pub(super) task: String,
     epoch: Option<i64>,
 }
 
@@ -121,7 +121,7 @@ impl TargetSession {
             task: task.into(),
             epoch: None,
         };
-        session.take_lock(lock_timeout, shutdown)?;
+        lock::take(&mut session, lock_timeout, shutdown)?;
         Ok(session)
     }
 
@@ -321,7 +321,7 @@ impl TargetSession {
         Ok(removed)
     }
 
-    fn has_table(&mut self, table: &str) -> Result<bool, SessionError> {
+    pub(super) fn has_table(&mut self, table: &str) -> Result<bool, SessionError> {
         Ok(self
             .client
             .query_one(
@@ -333,79 +333,7 @@ impl TargetSession {
             .operation("look for the checkpoint")?
             .get(0))
     }
-
-    fn take_lock(
-        &mut self,
-        lock_timeout: Duration,
-        shutdown: &Shutdown,
-    ) -> Result<(), SessionError> {
-        let key = lock_key(&self.task);
-        let started = Instant::now();
-        let mut told = false;
-        loop {
-            let taken: bool = self
-                .client
-                .query_one("select pg_try_advisory_lock($1)", &[&key])
-                .operation("lock the task")?
-                .get(0);
-            if taken {
-                return Ok(());
-            }
-            let holder = self.holder_of_lock(key)?;
-            if started.elapsed() >= lock_timeout {
-                return Err(SessionError::Held {
-                    task: self.task.clone(),
-                    holder,
-                    waited_seconds: started.elapsed().as_secs(),
-                });
-            }
-            if !told {
-                log::warn!(
-                    "task is held by another loader: waiting up to lock_timeout task={} holder={holder:?} lock_timeout_s={}",
-                    self.task,
-                    lock_timeout.as_secs()
-                );
-                told = true;
-            }
-            let left = lock_timeout.saturating_sub(started.elapsed());
-            if shutdown.wait(LOCK_RETRY.min(left)) == Waited::Stop {
-                return Err(SessionError::Stopped);
-            }
-        }
-    }
-
-    /// What the checkpoint says of its writer, else where the lock's session comes from.
-    fn holder_of_lock(&mut self, key: i64) -> Result<String, SessionError> {
-        if self.has_table("checkpoint")? {
-            let row = self
-                .client
-                .query_opt(
-                    "select holder from mysql2gp.checkpoint where task = $1",
-                    &[&self.task],
-                )
-                .operation("read the task's holder")?;
-            if let Some(row) = row {
-                return Ok(row.get(0));
-            }
-        }
-        let row = self
-            .client
-            .query_opt(
-                "select coalesce(host(a.client_addr), 'local') || ', backend ' || a.pid \
-                        || ', since ' || date_trunc('second', a.backend_start) \
-                   from pg_catalog.pg_locks l \
-                   join pg_catalog.pg_stat_activity a on a.pid = l.pid \
-                  where l.locktype = 'advisory' and l.granted and l.objsubid = 1 \
-                    and (l.classid::bigint << 32 | l.objid::bigint) = $1",
-                &[&key],
-            )
-            .operation("read the task's holder")?;
-        Ok(row.map_or_else(|| "unknown".into(), |row| row.get(0)))
-    }
 }
-
-/// How often a newcomer tries again; the lock of a dead session is free at once.
-const LOCK_RETRY: Duration = Duration::from_millis(250);
 
 /// Serializes the creation of the loader's tables; "m2gc" as a number.
 const CREATE_LOCK: i64 = 0x6d32_6763;
@@ -422,49 +350,6 @@ fn set_replica_role(client: &mut Client) -> Result<ReplicaRole, PgError> {
             Ok(ReplicaRole::NotPermitted)
         }
     }
-}
-
-/// FNV-1a, 64 bits, over a prefix of ours and the task's name.
-fn lock_key(task: &str) -> i64 {
-    let hash = b"mysql2gp loader "
-        .iter()
-        .copied()
-        .chain(task.bytes())
-        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-        });
-    i64::from_ne_bytes(hash.to_ne_bytes())
-}
-
-/// This process, for whoever finds the task held.
-pub fn holder() -> &'static str {
-    static HOLDER: OnceLock<String> = OnceLock::new();
-    HOLDER.get_or_init(|| {
-        let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-        let since = SystemTime::now()
-            .duration_since(SystemTime::UNIX_EPOCH)
-            .unwrap_or_default()
-            .as_secs();
-        format!(
-            "host {}, pid {}, since {}",
-            host.trim(),
-            std::process::id(),
-            utc(since)
-        )
-    })
-}
-
-/// Seconds since 1970 as `YYYY-MM-DD HH:MM:SSZ`.
-fn utc(seconds: u64) -> String {
-    let days = i64::try_from(seconds / 86_400).unwrap_or_default();
-    let (year, month, day) = crate::calendar::civil_from_days(days);
-    let of_day = seconds % 86_400;
-    format!(
-        "{year:04}-{month:02}-{day:02} {:02}:{:02}:{:02}Z",
-        of_day / 3600,
-        of_day / 60 % 60,
-        of_day % 60
-    )
 }
 
 /// Sequences and offsets are far below 2^63.
@@ -496,16 +381,5 @@ mod tests {
     fn literals_are_quoted() {
         assert_eq!(quote_literal("a'b\\"), "'a''b\\'");
         assert_eq!(optional_literal(None), "null");
-    }
-
-    #[test]
-    fn tasks_have_locks_of_their_own() {
-        assert_ne!(lock_key("a"), lock_key("b"));
-        assert_eq!(lock_key("a"), lock_key("a"));
-    }
-
-    #[test]
-    fn seconds_print_as_utc() {
-        assert_eq!(utc(1_700_000_000), "2023-11-14 22:13:20Z");
     }
 }

@@ -114,6 +114,15 @@ impl<'a> Assembly<'a> {
         if self.bound.reached(&self.position) {
             return Ok(());
         }
+        let result = self.assemble(shutdown);
+        if result.is_err() {
+            // What is complete before a refused event is staged: the operator goes on from there.
+            self.hand_over_end();
+        }
+        result
+    }
+
+    fn assemble(&mut self, shutdown: &Shutdown) -> Result<(), MinerError> {
         loop {
             match self.next(shutdown) {
                 Next::Event(received) => {
@@ -165,6 +174,16 @@ impl<'a> Assembly<'a> {
             .assembler
             .handle(&event.header, event.body(), &event.end)?;
         self.check_file()?;
+        if let Step::Idle = step
+            && event
+                .source_reader()
+                .is_some_and(|reader| self.bound.reached(&reader))
+        {
+            // What is left of the log is known already, so that no event of it comes.
+            self.idle();
+            self.hand_over_end();
+            return Ok(Flow::Stop);
+        }
         if let Step::Payload(payload) = step {
             self.payload(&payload, artificial)
         } else {

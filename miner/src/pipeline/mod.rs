@@ -22,6 +22,7 @@ use std::thread;
 use std::time::Duration;
 
 use common::error::{ErrorClass, chain};
+use common::position::{BinlogPosition, LogId};
 use common::settings::Settings;
 use common::shutdown::{Shutdown, Waited};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded};
@@ -31,14 +32,14 @@ use crate::assemble::Assembler;
 use crate::error::MinerError;
 use crate::filter::{FilterSettings, Tables};
 use crate::history::History;
-use crate::source::{Catalog, EventStream, LogFiles, Server, connect};
+use crate::source::{Catalog, EventStream, SourceError, SourceSession, Unlogged};
 use crate::stage::{Message, Stager, StagingSession};
 
 use assembly::{Assembly, AssemblySettings, Channels, Received};
 use budget::{ByteBudget, Granted};
 use outage::Outage;
 use report::{REPORT_INTERVAL, Report};
-use start::Start;
+use start::From;
 
 /// Events that wait for the assembly thread; their bytes are bounded besides.
 const QUEUED_EVENTS: usize = 1024;
@@ -61,10 +62,14 @@ pub fn run(settings: &Settings, bound: &Bound, shutdown: &Shutdown) -> Result<()
             shutdown,
             outage: &mut outage,
         };
-        let error = match attempt.run(&mut session, &mut bound) {
+        let mut error = match attempt.run(&mut session, &mut bound) {
             Ok(()) => break,
             Err(error) => error,
         };
+        if outage.is_taking_turns(&error) {
+            let server_id = settings.source.server_id;
+            error = SourceError::ServerIdClash { server_id }.into();
+        }
         if shutdown.requested() {
             info!("stop in spite of: {}", chain(&error));
             break;
@@ -156,8 +161,11 @@ impl Attempt<'_> {
         let Some(open) = session.take() else {
             return Ok(());
         };
-        let (result, kept) =
-            self.pump(Stager::new(open, &prepared.start.position), prepared, bound);
+        let (result, kept) = self.pump(
+            Stager::new(open, &prepared.start, prepared.log_id.clone()),
+            prepared,
+            bound,
+        );
         *session = kept;
         result
     }
@@ -169,15 +177,18 @@ impl Attempt<'_> {
         bound: &mut Bound,
     ) -> Result<Prepared, MinerError> {
         let source = &self.settings.source;
-        let mut conn = connect(source)?;
-        let server = Server::inspect(&mut conn)?;
-        server.require_row_images()?;
-        let files = LogFiles::read(&mut conn)?;
-        let end = files.end()?;
+        let mut asked = SourceSession::open(source)?;
+        let end = asked.files.end()?;
         *bound = bound.fix(&end);
         let staged = session.staged()?;
-        let start = start::decide(self.settings, session, &staged, &server, &files)?;
+        let start = start::decide(self, session, &staged, &mut asked)?;
+        let SourceSession { server, files, .. } = asked;
         let mut catalog = Catalog::new(source);
+        catalog.require_whole_log(
+            &self.settings.tables,
+            &server,
+            Unlogged::of_settings(self.settings),
+        )?;
         let names = catalog.tables(&self.settings.tables)?;
         let missing: Vec<_> = self
             .settings
@@ -186,7 +197,7 @@ impl Attempt<'_> {
             .filter(|name| !names.contains(name))
             .collect();
         if !missing.is_empty() {
-            return Err(crate::source::SourceError::NoSuchTable {
+            return Err(SourceError::NoSuchTable {
                 tables: missing,
                 user: source.user.clone(),
             }
@@ -204,7 +215,7 @@ impl Attempt<'_> {
                 shown.push((name.clone(), key));
             }
         }
-        session.announce(&server.version, &server.log_id, &end, &shown)?;
+        session.announce(&server.version, &end, &shown)?;
         info!(
             "connected to source version={} log={} end={end} tables={}",
             server.version,
@@ -219,17 +230,21 @@ impl Attempt<'_> {
             names,
             staged.definitions,
         );
-        let expected_created = staged
-            .position
-            .is_some()
-            .then_some(staged.file_created)
-            .flatten();
+        let stream = match start.from {
+            From::Position(position) => {
+                EventStream::open(source, source.server_id, &server, position)?
+            }
+            From::Gtids(set) => {
+                EventStream::open_after(source, source.server_id, &server, &set, files.begin()?)?
+            }
+        };
         Ok(Prepared {
-            stream: EventStream::open(source, source.server_id, &server, start.position.clone())?,
-            assembler: Assembler::new(tables, start.gtid_set.clone(), staged.parked),
+            start: stream.position().clone(),
+            log_id: server.log_id.clone(),
+            stream,
+            assembler: Assembler::new(tables, start.gtids, staged.parked),
             sequences: staged.sequences,
-            expected_created,
-            start,
+            expected_created: start.expected_created,
         })
     }
 
@@ -250,7 +265,7 @@ impl Attempt<'_> {
         let result = thread::scope(|scope| {
             let assembly = Assembly::new(
                 prepared.assembler,
-                prepared.start.position,
+                prepared.start,
                 prepared.expected_created,
                 prepared.sequences,
                 AssemblySettings {
@@ -358,7 +373,9 @@ impl Attempt<'_> {
 struct Prepared {
     stream: EventStream,
     assembler: Assembler,
-    start: Start,
+    /// Where the stream begins.
+    start: BinlogPosition,
+    log_id: LogId,
     sequences: crate::stage::Sequences,
     expected_created: Option<u32>,
 }

@@ -1,6 +1,6 @@
 //! Waiting for a server that is away.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use common::error::chain;
 use common::retry::Backoff;
@@ -10,13 +10,45 @@ use log::{info, warn};
 
 use super::Bound;
 use crate::error::MinerError;
+use crate::source::SourceError;
+
+/// What is away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Away {
+    Source,
+    Staging,
+    Target,
+}
+
+impl Away {
+    fn of(error: &MinerError) -> Self {
+        if matches!(error, MinerError::Source(_)) {
+            Self::Source
+        } else if matches!(error, MinerError::Target(_) | MinerError::Checkpoint(_)) {
+            Self::Target
+        } else {
+            Self::Staging
+        }
+    }
+}
 
 /// A time during which a server is away.
 #[derive(Default)]
 pub(super) struct Outage {
     backoff: Backoff,
-    since: Option<Instant>,
+    since: Option<(Away, Instant)>,
+    /// Since when the stream is open.
+    open_since: Option<Instant>,
+    /// Streams in a row that the source ended soon after it had begun them.
+    ended_early: u32,
 }
+
+/// A stream that the source ends within this time of its beginning is ended early.
+const EARLY: Duration = Duration::from_secs(10);
+
+/// How many in a row mean that another replica with this server id has its streams ended in
+/// turn. A source that shuts down ends one, and then does not answer.
+const ENDED_EARLY_MAX: u32 = 3;
 
 impl Outage {
     /// Says once what is away, and waits.
@@ -28,10 +60,15 @@ impl Outage {
         shutdown: &Shutdown,
     ) -> Result<Waited, MinerError> {
         let limit = settings.source.connect_timeout;
-        let since = *self.since.get_or_insert_with(|| {
-            warn!("wait and try again: {}", chain(error));
-            Instant::now()
-        });
+        let away = Away::of(error);
+        let since = match self.since {
+            Some((before, since)) if before == away => since,
+            _ => {
+                warn!("wait and try again: {}", chain(error));
+                Instant::now()
+            }
+        };
+        self.since = Some((away, since));
         if bound.is_once() && since.elapsed() >= limit {
             return Err(MinerError::GaveUp {
                 seconds: limit.as_secs(),
@@ -41,9 +78,26 @@ impl Outage {
         Ok(self.backoff.wait(shutdown))
     }
 
+    /// Whether this error, with those before it, shows that two replicas with one server id
+    /// take turns: MariaDB ends the older one's stream without a word.
+    pub(super) fn is_taking_turns(&mut self, error: &MinerError) -> bool {
+        let early = self
+            .open_since
+            .take()
+            .is_some_and(|since| since.elapsed() < EARLY);
+        let ended = matches!(error, MinerError::Source(SourceError::Ended { .. }));
+        self.ended_early = if early && ended {
+            self.ended_early + 1
+        } else {
+            0
+        };
+        self.ended_early >= ENDED_EARLY_MAX
+    }
+
     /// Everything answers again.
     pub(super) fn over(&mut self) {
-        if let Some(since) = self.since.take() {
+        self.open_since = Some(Instant::now());
+        if let Some((_, since)) = self.since.take() {
             info!("go on after waiting_seconds={}", since.elapsed().as_secs());
         }
         self.backoff.reset();

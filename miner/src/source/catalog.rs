@@ -1,15 +1,15 @@
 //! Table definitions from the source's catalog, asked for when needed.
 
 use common::position::BinlogPosition;
-use common::settings::SourceSettings;
-use common::settings::TableList;
+use common::settings::{Settings, SourceSettings, TableList};
 use common::table::{TableDefinition, TableName};
 use mysql::prelude::Queryable as _;
 use mysql::{Conn, Row};
 
 use super::connect::connect;
 use super::error::SourceError;
-use super::server::LogFiles;
+use super::half_logged::{Cascade, SpecialTable};
+use super::server::{LogFiles, Server};
 use crate::decode::{CatalogColumn, CatalogIndex, from_catalog};
 
 /// Databases of the server's own, which are never replicated by a wildcard.
@@ -60,6 +60,80 @@ impl Catalog {
         })
     }
 
+    /// Tables that the list selects and whose row events do not tell their current rows.
+    ///
+    /// # Errors
+    /// When the source is away.
+    pub fn special_tables(&mut self, list: &TableList) -> Result<Vec<SpecialTable>, SourceError> {
+        self.ask(|conn| {
+            let rows: Vec<(String, String, String)> = conn
+                .query(format!(
+                    "select table_schema, table_name, table_type from information_schema.tables \
+                     where table_type in ('SEQUENCE', 'SYSTEM VERSIONED') \
+                       and table_schema not in ({SYSTEM_DATABASES})"
+                ))
+                .map_err(SourceError::query("list sequences and versioned tables"))?;
+            Ok(rows
+                .into_iter()
+                .map(|(database, table, kind)| SpecialTable {
+                    name: TableName::new(database, table),
+                    kind,
+                })
+                .filter(|special| list.contains(&special.name))
+                .collect())
+        })
+    }
+
+    /// Foreign keys by which a change of the parent changes rows of a selected child table.
+    ///
+    /// # Errors
+    /// When the source is away.
+    pub fn cascades(&mut self, list: &TableList) -> Result<Vec<Cascade>, SourceError> {
+        self.ask(|conn| {
+            let rows: Vec<(String, String, String, String, String)> = conn
+                .query(
+                    "select constraint_schema, table_name, constraint_name, delete_rule, update_rule \
+                       from information_schema.referential_constraints \
+                      where delete_rule not in ('RESTRICT', 'NO ACTION') \
+                         or update_rule not in ('RESTRICT', 'NO ACTION')",
+                )
+                .map_err(SourceError::query("list foreign keys"))?;
+            Ok(rows
+                .into_iter()
+                .map(|(database, table, constraint, on_delete, on_update)| Cascade {
+                    child: TableName::new(database, table),
+                    constraint,
+                    on_delete,
+                    on_update,
+                })
+                .filter(|cascade| list.contains(&cascade.child))
+                .collect())
+        })
+    }
+
+    /// Refuses tables and foreign keys of which the log does not tell every change.
+    ///
+    /// # Errors
+    /// The first kind of them, or when the source is away.
+    pub fn require_whole_log(
+        &mut self,
+        list: &TableList,
+        server: &Server,
+        unlogged: Unlogged,
+    ) -> Result<(), SourceError> {
+        let tables = self.special_tables(list)?;
+        if !tables.is_empty() {
+            return Err(SourceError::SpecialTables { tables });
+        }
+        if unlogged == Unlogged::Refused && !server.logs_cascades() {
+            let keys = self.cascades(list)?;
+            if !keys.is_empty() {
+                return Err(SourceError::UnloggedCascades { keys });
+            }
+        }
+        Ok(())
+    }
+
     /// Where the source's log ends now.
     ///
     /// # Errors
@@ -84,6 +158,26 @@ impl Catalog {
         let answer = question(&mut conn)?;
         self.conn = Some(conn);
         Ok(answer)
+    }
+}
+
+/// What happens to foreign keys whose cascades are not logged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unlogged {
+    /// They are refused.
+    Refused,
+    /// They are the operator's concern.
+    Accepted,
+}
+
+impl Unlogged {
+    /// As `allow_unlogged_cascades` says.
+    pub fn of_settings(settings: &Settings) -> Self {
+        if settings.target.allow_unlogged_cascades {
+            Self::Accepted
+        } else {
+            Self::Refused
+        }
     }
 }
 

@@ -1,5 +1,10 @@
 //! Sessions on the source.
 
+use std::fs::File;
+use std::net::IpAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::sync::Once;
 use std::time::Duration;
 
 use common::settings::{SourceSettings, SourceSslMode};
@@ -15,27 +20,29 @@ const MAX_PACKET_BYTES: usize = 1 << 30;
 /// Without an event or heartbeat for this long the connection is taken for dead.
 pub(super) const READ_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// A path that cannot exist: in place of the server's RSA key, where asking for that key would
+/// hand the password to whoever answers. Reading it fails before anything is sent.
+const NO_KEY: &str = "/dev/null/server_public_key";
+
+/// The warning is for the operator, not for each of many sessions.
+static UNVERIFIED: Once = Once::new();
+
 /// Opens a session with UTC times, UTF-8 texts and a plain `sql_mode`.
 ///
 /// # Errors
 /// When the source is away, refuses the credentials or TLS fails.
 pub fn connect(settings: &SourceSettings) -> Result<Conn, SourceError> {
-    let connect = |ssl: Option<SslOpts>| {
-        Conn::new(options(settings, ssl)).map_err(|source| SourceError::Connect {
-            address: settings.address(),
-            user: settings.user.clone(),
-            source,
-        })
-    };
+    require_files(settings)?;
     let mut conn = match settings.ssl_mode {
-        SourceSslMode::Disabled => connect(None)?,
-        SourceSslMode::Preferred if settings.host.starts_with('/') => connect(None)?,
-        SourceSslMode::Preferred => match connect(Some(ssl_options(settings))) {
-            Err(error) if error.is_tls_unavailable() => connect(None)?,
-            result => result?,
+        SourceSslMode::Disabled => open(settings, None)?,
+        SourceSslMode::Preferred if is_socket(settings) => open(settings, None)?,
+        SourceSslMode::Preferred => match open(settings, Some(ssl_options(settings))) {
+            Err(error) if error.is_tls_unavailable() => open(settings, None)?,
+            result => warned(settings, result?),
         },
-        SourceSslMode::Required | SourceSslMode::VerifyCa | SourceSslMode::VerifyIdentity => {
-            connect(Some(ssl_options(settings)))?
+        SourceSslMode::Required => warned(settings, open(settings, Some(ssl_options(settings)))?),
+        SourceSslMode::VerifyCa | SourceSslMode::VerifyIdentity => {
+            open(settings, Some(ssl_options(settings)))?
         }
     };
     conn.query_drop("set time_zone = '+00:00', names utf8mb4, session sql_mode = ''")
@@ -43,8 +50,71 @@ pub fn connect(settings: &SourceSettings) -> Result<Conn, SourceError> {
     Ok(conn)
 }
 
+fn warned(settings: &SourceSettings, conn: Conn) -> Conn {
+    if !settings.password.expose().is_empty() {
+        UNVERIFIED.call_once(|| {
+            warn!(
+                "the password of [src.mysql] travels over TLS to a server that is not verified: set ssl_ca and \
+                 ssl_mode = verify_ca or verify_identity source={}",
+                settings.address()
+            );
+        });
+    }
+    conn
+}
+
+fn open(settings: &SourceSettings, ssl: Option<SslOpts>) -> Result<Conn, SourceError> {
+    // The client library panics on some malformed handshakes and key files.
+    catch_unwind(AssertUnwindSafe(|| Conn::new(options(settings, ssl))))
+        .map_err(|_| SourceError::Handshake {
+            address: settings.address(),
+        })?
+        .map_err(|error| SourceError::connect(settings, error))
+}
+
+/// A file that cannot be read is a mistake in the configuration, not a server that is away.
+fn require_files(settings: &SourceSettings) -> Result<(), SourceError> {
+    for (key, path) in [
+        ("ssl_ca", &settings.ssl_ca),
+        ("ssl_cert", &settings.ssl_cert),
+        ("ssl_key", &settings.ssl_key),
+        ("server_public_key", &settings.server_public_key),
+    ] {
+        let Some(path) = path else { continue };
+        File::open(path).map_err(|source| SourceError::File {
+            key,
+            path: path.clone(),
+            source,
+        })?;
+    }
+    Ok(())
+}
+
+fn is_socket(settings: &SourceSettings) -> bool {
+    settings.host.starts_with('/')
+}
+
+/// Whether nobody but this host's own processes can answer.
+fn is_local(settings: &SourceSettings) -> bool {
+    is_socket(settings)
+        || settings.host == "localhost"
+        || settings
+            .host
+            .parse()
+            .is_ok_and(|address: IpAddr| address.is_loopback())
+}
+
+/// The RSA key for a full caching_sha2_password login without TLS. `None` lets the client
+/// library ask the server for it.
+fn server_key(settings: &SourceSettings) -> Option<PathBuf> {
+    settings
+        .server_public_key
+        .clone()
+        .or_else(|| (!is_local(settings)).then(|| NO_KEY.into()))
+}
+
 fn options(settings: &SourceSettings, ssl: Option<SslOpts>) -> Opts {
-    let is_socket = settings.host.starts_with('/');
+    let is_socket = is_socket(settings);
     OptsBuilder::new()
         .ip_or_hostname((!is_socket).then(|| settings.host.clone()))
         .tcp_port(settings.port)
@@ -56,7 +126,7 @@ fn options(settings: &SourceSettings, ssl: Option<SslOpts>) -> Opts {
         .tcp_connect_timeout(Some(settings.connect_timeout))
         .read_timeout(Some(READ_TIMEOUT))
         .write_timeout(Some(READ_TIMEOUT))
-        .server_key_path(settings.server_public_key.clone())
+        .server_key_path(server_key(settings))
         .ssl_opts(ssl)
         .into()
 }
@@ -72,13 +142,8 @@ fn ssl_options(settings: &SourceSettings) -> SslOpts {
     if let Some(ca) = settings.ssl_ca.clone() {
         ssl = ssl.with_root_cert_path(Some(ca));
     }
-    match (&settings.ssl_cert, &settings.ssl_key) {
-        (Some(cert), Some(key)) => {
-            ssl = ssl
-                .with_client_identity(Some(mysql::ClientIdentity::new(cert.clone(), key.clone())));
-        }
-        (None, None) => {}
-        _ => warn!("ssl_cert and ssl_key go together: neither is used"),
+    if let (Some(cert), Some(key)) = (&settings.ssl_cert, &settings.ssl_key) {
+        ssl = ssl.with_client_identity(Some(mysql::ClientIdentity::new(cert.clone(), key.clone())));
     }
     ssl
 }

@@ -7,11 +7,17 @@
 mod catalog;
 mod connect;
 mod error;
+mod gtid;
+mod half_logged;
 mod server;
+mod session;
 mod stream;
 
-pub use catalog::Catalog;
+pub use catalog::{Catalog, Unlogged};
 pub use connect::connect;
 pub use error::SourceError;
+pub use gtid::GtidState;
+pub use half_logged::{Cascade, SpecialTable};
 pub use server::{Flavor, LogFiles, Server};
+pub use session::SourceSession;
 pub use stream::{EventStream, RawEvent, scan_server_id};

@@ -65,7 +65,8 @@ impl Server {
         let variables: HashMap<String, String> = conn
             .query_map(
                 "show global variables where variable_name in ('version', 'server_id', 'server_uuid', 'log_bin', \
-                 'binlog_format', 'binlog_row_image', 'binlog_row_metadata', 'binlog_row_value_options', 'gtid_mode')",
+                 'binlog_format', 'binlog_row_image', 'binlog_row_metadata', 'binlog_row_value_options', 'gtid_mode', \
+                 'innodb_native_foreign_keys')",
                 |(name, value): (String, String)| (name.to_ascii_lowercase(), value),
             )
             .map_err(SourceError::query("read server variables"))?
@@ -93,6 +94,21 @@ impl Server {
     /// Value of a global variable read by [`Server::inspect`]; empty if the server lacks it.
     pub fn variable(&self, name: &str) -> &str {
         self.variables.get(name).map_or("", String::as_str)
+    }
+
+    /// Whether rows that a foreign key changes are logged: MySQL since it checks foreign keys
+    /// above the storage engine (9.6, unless `innodb_native_foreign_keys` is on).
+    pub fn logs_cascades(&self) -> bool {
+        self.flavor == Flavor::MySql
+            && self
+                .variable("innodb_native_foreign_keys")
+                .eq_ignore_ascii_case("OFF")
+    }
+
+    /// Whether transactions have GTIDs, on MySQL.
+    pub fn has_gtids(&self) -> bool {
+        let mode = self.variable("gtid_mode");
+        !mode.is_empty() && !mode.eq_ignore_ascii_case("OFF")
     }
 
     /// Refuses settings with which rows would not arrive whole.
@@ -155,6 +171,17 @@ impl LogFiles {
         self.0
             .last()
             .map(|(file, size)| BinlogPosition::new(file.clone(), *size))
+            .ok_or(SourceError::NoFiles)
+    }
+
+    /// Where the log begins.
+    ///
+    /// # Errors
+    /// When there is no log.
+    pub fn begin(&self) -> Result<BinlogPosition, SourceError> {
+        self.0
+            .first()
+            .map(|(file, _)| BinlogPosition::new(file.clone(), BinlogPosition::FIRST_OFFSET))
             .ok_or(SourceError::NoFiles)
     }
 

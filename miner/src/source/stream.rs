@@ -3,15 +3,17 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
+use common::gtid::GtidSet;
 use common::position::{BinlogFile, BinlogPosition};
 use common::settings::SourceSettings;
 use mysql::binlog::BinlogChecksumAlg;
 use mysql::binlog::events::Event;
 use mysql::prelude::Queryable as _;
-use mysql::{BinlogRequest, BinlogStream};
+use mysql::{BinlogRequest, BinlogStream, Conn};
 
 use super::connect::connect;
 use super::error::SourceError;
+use super::gtid::sids;
 use super::server::{Flavor, Server};
 use crate::decode::{ARTIFICIAL_FLAG, EventHeader};
 
@@ -40,6 +42,15 @@ impl RawEvent {
     pub fn is_artificial(&self) -> bool {
         self.header.log_pos == 0 || self.header.flags & ARTIFICIAL_FLAG != 0
     }
+
+    /// Where the source's reader stands, when it says so while it waits: it has sent all that
+    /// ends before, or left it out as asked. Not a place to resume from.
+    pub fn source_reader(&self) -> Option<BinlogPosition> {
+        let waits = HEARTBEATS.contains(&self.header.event_type) && self.header.log_pos != 0;
+        let offset = (self.end.offset & !LOW_BITS) | u64::from(self.header.log_pos);
+        (waits && offset >= self.end.offset)
+            .then(|| BinlogPosition::new(self.end.file.clone(), offset))
+    }
 }
 
 /// Replica server id of a second stream beside the main one: with the same id the source
@@ -51,12 +62,54 @@ pub fn scan_server_id(settings: &SourceSettings) -> u32 {
 /// A dump connection.
 pub struct EventStream {
     stream: BinlogStream,
+    server_id: u32,
     position: BinlogPosition,
+    behind: Option<Behind>,
 }
 
-/// Event type codes that move the position by their content.
+/// Event type codes that move the position by their content, or are wanted wherever they stand.
 const ROTATE: u8 = 4;
+const FORMAT_DESCRIPTION: u8 = 15;
 const HEARTBEATS: [u8; 2] = [27, 41];
+
+/// The bits of a position that an event header has.
+const LOW_BITS: u64 = u32::MAX as u64;
+
+/// The dump began before the position that was asked for: what ends before it is left out.
+struct Behind {
+    start: BinlogPosition,
+}
+
+/// What becomes of an event.
+#[derive(Debug, PartialEq, Eq)]
+enum Passing {
+    /// Goes on with this position.
+    Deliver(BinlogPosition),
+    /// Is left out.
+    LeaveOut,
+}
+
+impl Behind {
+    /// A dump that begins at `dumped` in place of `start`; `None` when that is the same.
+    fn new(start: BinlogPosition, dumped: u64) -> Option<Self> {
+        (dumped < start.offset).then_some(Self { start })
+    }
+
+    /// Judges an event that ends at `end`. Positions never go back behind the start: what
+    /// comes before it is staged.
+    fn pass(&self, event_type: u8, end: &BinlogPosition) -> Passing {
+        if *end > self.start {
+            Passing::Deliver(end.clone())
+        } else if event_type == ROTATE
+            || event_type == FORMAT_DESCRIPTION
+            || HEARTBEATS.contains(&event_type)
+        {
+            Passing::Deliver(self.start.clone())
+        } else {
+            Passing::LeaveOut
+        }
+    }
+}
 
 impl EventStream {
     /// Asks the source for its log from `position` on.
@@ -69,17 +122,7 @@ impl EventStream {
         server: &Server,
         position: BinlogPosition,
     ) -> Result<Self, SourceError> {
-        let mut conn = connect(settings)?;
-        let heartbeat = HEARTBEAT.as_nanos();
-        conn.query_drop(format!(
-            "set @master_heartbeat_period = {heartbeat}, @source_heartbeat_period = {heartbeat}"
-        ))
-        .map_err(SourceError::query("set heartbeat period"))?;
-        if server.flavor == Flavor::MariaDb {
-            // 4: knows GTID events (MariaDB knowledge base, "Replication Protocol").
-            conn.query_drop("set @mariadb_slave_capability = 4")
-                .map_err(SourceError::query("announce capability"))?;
-        }
+        let conn = prepared(settings, server)?;
         let dump_offset = if position.offset > MAX_DUMP_OFFSET {
             BinlogPosition::FIRST_OFFSET
         } else {
@@ -88,16 +131,72 @@ impl EventStream {
         let request = BinlogRequest::new(server_id)
             .with_filename(position.file.name().as_bytes())
             .with_pos(dump_offset);
-        let stream = conn
-            .get_binlog_stream(request)
-            .map_err(|source| SourceError::Stream {
-                position: position.clone(),
-                source,
-            })?;
-        Ok(Self {
-            stream,
-            position: BinlogPosition::new(position.file, dump_offset),
-        })
+        let begin = BinlogPosition::new(position.file.clone(), dump_offset);
+        let mut stream = Self::request(conn, request, begin)?;
+        stream.behind = Behind::new(position, dump_offset);
+        Ok(stream)
+    }
+
+    /// Asks the source for everything in its log that is not in `set`. `oldest` is the
+    /// beginning of its log.
+    ///
+    /// # Errors
+    /// When the source is away, or has purged what is missing.
+    pub fn open_after(
+        settings: &SourceSettings,
+        server_id: u32,
+        server: &Server,
+        set: &GtidSet,
+        oldest: BinlogPosition,
+    ) -> Result<Self, SourceError> {
+        let mut conn = prepared(settings, server)?;
+        let request = BinlogRequest::new(server_id).with_pos(BinlogPosition::FIRST_OFFSET);
+        let request = match server.flavor {
+            Flavor::MySql => request.with_use_gtid(true).with_sids(sids(set)),
+            Flavor::MariaDb => {
+                // Digits, dashes and commas only. Strict: a position that the log does not
+                // contain is an error, not a guess.
+                conn.query_drop(format!(
+                    "set @slave_connect_state = '{set}', @slave_gtid_strict_mode = 1"
+                ))
+                .map_err(SourceError::query("announce the GTID position"))?;
+                request
+            }
+        };
+        let mut stream = Self::request(conn, request, oldest)?;
+        // The first event names the file that the dump begins with.
+        match stream.next_event() {
+            Ok(event) if event.header.event_type == ROTATE => Ok(stream),
+            Ok(event) => Err(SourceError::Damaged {
+                position: event.end,
+                reason: "the dump does not begin with a file's name",
+            }),
+            Err(error) => Err(error.of_gtid_start(set)),
+        }
+    }
+
+    fn request(
+        conn: Conn,
+        request: BinlogRequest<'_>,
+        position: BinlogPosition,
+    ) -> Result<Self, SourceError> {
+        let server_id = request.server_id();
+        match conn.get_binlog_stream(request) {
+            Ok(stream) => Ok(Self {
+                stream,
+                server_id,
+                position,
+                behind: None,
+            }),
+            Err(error) => Err(SourceError::stream(server_id, position, error)),
+        }
+    }
+
+    /// Where the next event begins.
+    pub fn position(&self) -> &BinlogPosition {
+        self.behind
+            .as_ref()
+            .map_or(&self.position, |behind| &behind.start)
     }
 
     /// Waits for the next event; heartbeats come at least twice a second when the log is idle.
@@ -105,6 +204,24 @@ impl EventStream {
     /// # Errors
     /// When the connection breaks or the event is damaged.
     pub fn next_event(&mut self) -> Result<RawEvent, SourceError> {
+        loop {
+            let event = self.read()?;
+            let Some(behind) = &self.behind else {
+                return Ok(event);
+            };
+            match behind.pass(event.header.event_type, &event.end) {
+                Passing::LeaveOut => {}
+                Passing::Deliver(end) => {
+                    if end != behind.start {
+                        self.behind = None;
+                    }
+                    return Ok(RawEvent { end, ..event });
+                }
+            }
+        }
+    }
+
+    fn read(&mut self) -> Result<RawEvent, SourceError> {
         // The client library takes some events apart before their CRC can be checked, and
         // it panics on some damaged ones.
         let stream = &mut self.stream;
@@ -116,10 +233,7 @@ impl EventStream {
             .ok_or_else(|| SourceError::Ended {
                 position: self.position.clone(),
             })?
-            .map_err(|source| SourceError::Stream {
-                position: self.position.clone(),
-                source,
-            })?;
+            .map_err(|error| SourceError::stream(self.server_id, self.position.clone(), error))?;
         self.check_crc(&event)?;
         let header = header_of(&event);
         self.advance(&header, event.data())?;
@@ -181,6 +295,22 @@ impl EventStream {
     }
 }
 
+/// A session that is ready for a dump.
+fn prepared(settings: &SourceSettings, server: &Server) -> Result<Conn, SourceError> {
+    let mut conn = connect(settings)?;
+    let heartbeat = HEARTBEAT.as_nanos();
+    conn.query_drop(format!(
+        "set @master_heartbeat_period = {heartbeat}, @source_heartbeat_period = {heartbeat}"
+    ))
+    .map_err(SourceError::query("set heartbeat period"))?;
+    if server.flavor == Flavor::MariaDb {
+        // 4: knows GTID events (MariaDB knowledge base, "Replication Protocol").
+        conn.query_drop("set @mariadb_slave_capability = 4")
+            .map_err(SourceError::query("announce capability"))?;
+    }
+    Ok(conn)
+}
+
 /// The made-up rotate event that opens a dump comes before the event that announces
 /// checksums, so its own CRC32, where the source sends one, is still part of the name.
 fn without_checksum<'a>(header: &EventHeader, body: &[u8], name: &'a [u8]) -> &'a [u8] {
@@ -225,6 +355,39 @@ fn header_of(event: &Event) -> EventHeader {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_dump_that_begins_before_the_start_leaves_out_what_is_staged() {
+        let at = |text: &str| text.parse::<BinlogPosition>().unwrap();
+        let start = at("b.000007:5000000000");
+        assert!(Behind::new(at("b.000007:120"), 120).is_none());
+        let behind = Behind::new(start.clone(), 4).unwrap();
+        let (query, rows) = (2, 30);
+        for (event_type, end, passing) in [
+            (ROTATE, "b.000007:4", Passing::Deliver(start.clone())),
+            (
+                FORMAT_DESCRIPTION,
+                "b.000007:126",
+                Passing::Deliver(start.clone()),
+            ),
+            (35, "b.000007:157", Passing::LeaveOut),
+            (27, "b.000007:157", Passing::Deliver(start.clone())),
+            (rows, "b.000007:4294967400", Passing::LeaveOut),
+            (query, "b.000007:5000000000", Passing::LeaveOut),
+            (
+                query,
+                "b.000007:5000000001",
+                Passing::Deliver(at("b.000007:5000000001")),
+            ),
+            (ROTATE, "b.000008:4", Passing::Deliver(at("b.000008:4"))),
+        ] {
+            assert_eq!(
+                behind.pass(event_type, &at(end)),
+                passing,
+                "{event_type} {end}"
+            );
+        }
+    }
 
     #[test]
     fn positions_go_on_past_four_gigabytes() {

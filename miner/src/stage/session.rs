@@ -240,18 +240,16 @@ impl StagingSession {
     pub fn announce(
         &mut self,
         version: &str,
-        log_id: &LogId,
         first_end: &BinlogPosition,
         tables: &[(TableName, Vec<String>)],
     ) -> Result<(), MinerError> {
-        self.write_announcement(version, log_id, first_end, tables)
+        self.write_announcement(version, first_end, tables)
             .map_err(MinerError::Staging)
     }
 
     fn write_announcement(
         &mut self,
         version: &str,
-        log_id: &LogId,
         first_end: &BinlogPosition,
         tables: &[(TableName, Vec<String>)],
     ) -> Result<(), PgError> {
@@ -259,12 +257,11 @@ impl StagingSession {
         transaction
             .execute(
                 "update mysql2gp.miner \
-                    set server_version = $1, log_id = $2, state = 'running', last_error = null, last_error_at = null, \
-                        first_end_file = coalesce(first_end_file, $3), first_end_pos = coalesce(first_end_pos, $4) \
-                  where epoch = $5",
+                    set server_version = $1, state = 'running', last_error = null, last_error_at = null, \
+                        first_end_file = coalesce(first_end_file, $2), first_end_pos = coalesce(first_end_pos, $3) \
+                  where epoch = $4",
                 &[
                     &version,
-                    &log_id.0,
                     &first_end.file.name(),
                     &first_end.offset.cast_signed(),
                     &self.epoch,

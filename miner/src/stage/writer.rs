@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 use common::pg::{Operation as _, PgError};
-use common::position::BinlogPosition;
+use common::position::{BinlogPosition, LogId};
 use common::staging::{CHUNKS_PER_SEGMENT, NOTIFY_CHANNEL, segment_table};
 use postgres::{SimpleQueryMessage, Statement};
 
@@ -85,6 +85,7 @@ const SIZE_INTERVAL: Duration = Duration::from_secs(5);
 pub struct Stager {
     session: StagingSession,
     start: String,
+    log_id: LogId,
     copy: Option<(i64, Statement)>,
     /// Whether a staging transaction is open.
     in_transaction: bool,
@@ -96,11 +97,12 @@ pub struct Stager {
 }
 
 impl Stager {
-    /// A writer over a session that holds the lock; mining began at `start`.
-    pub fn new(session: StagingSession, start: &BinlogPosition) -> Self {
+    /// A writer over a session that holds the lock; mining goes on at `start` of the log `log_id`.
+    pub fn new(session: StagingSession, start: &BinlogPosition, log_id: LogId) -> Self {
         Self {
             session,
             start: start.to_string(),
+            log_id,
             copy: None,
             in_transaction: false,
             uncommitted: DefinitionChanges::default(),
@@ -302,7 +304,7 @@ impl Stager {
             // Nothing but the position: losing it means reading on from the one before.
             sql.push_str("set local synchronous_commit = off; ");
         }
-        sql.push_str(&position_sql(end));
+        sql.push_str(&position_sql(end, &self.log_id));
         if durable == Durable::Yes {
             sql.push_str("; notify ");
             sql.push_str(NOTIFY_CHANNEL);
@@ -388,10 +390,13 @@ enum Durable {
     Later,
 }
 
-fn position_sql(end: &StagedEnd) -> String {
-    let created = end
-        .file_created
-        .map_or_else(|| "file_created".into(), |created| created.to_string());
+fn position_sql(end: &StagedEnd, log_id: &LogId) -> String {
+    let log_id = quote_literal(&log_id.0);
+    let file = quote_literal(end.position.file.name());
+    let created = end.file_created.map_or_else(
+        || format!("case when (log_id, staged_file) = ({log_id}, {file}) then file_created end"),
+        |created| created.to_string(),
+    );
     let gtid_set = end
         .gtid_set
         .as_deref()
@@ -401,10 +406,9 @@ fn position_sql(end: &StagedEnd) -> String {
         |us| format!("'epoch'::timestamptz + {us} * interval '1 microsecond'"),
     );
     format!(
-        "update mysql2gp.miner set staged_file = {}, staged_pos = {}, staged_gtid_set = {gtid_set}, \
+        "update mysql2gp.miner set log_id = {log_id}, staged_file = {file}, staged_pos = {}, staged_gtid_set = {gtid_set}, \
          file_created = {created}, staged_commit_time = {commit_time}, staged_at = clock_timestamp(), \
          caught_up = {}, transaction_seq = {}, event_seq = {}, chunk_seq = {}",
-        quote_literal(end.position.file.name()),
         end.position.offset,
         end.caught_up == CaughtUp::Yes,
         end.sequences.transaction_seq,

@@ -52,21 +52,25 @@ impl Flavor {
         match self {
             Self::MariaDb1011 => Installation {
                 program: PathBuf::from("/usr/sbin/mariadbd"),
+                plugins: servers_directory().join("mariadb1011_plugins"),
                 base: PathBuf::from("/usr"),
                 messages: PathBuf::from("/usr/share/mysql"),
             },
             Self::MariaDb118 => Installation {
                 program: root.join("usr/sbin/mariadbd"),
+                plugins: root.join("usr/lib/mysql/plugin"),
                 base: root.join("usr"),
                 messages: root.join("usr/share/mariadb"),
             },
             Self::Mysql57 => Installation {
                 program: root.join("mysqld"),
+                plugins: root.join("lib/mysql/plugin"),
                 messages: root.join("share/mysql"),
                 base: root,
             },
             Self::Mysql97 => Installation {
                 program: root.join("usr/sbin/mysqld"),
+                plugins: root.join("usr/lib/mysql/plugin"),
                 base: root.join("usr"),
                 messages: root.join("usr/share/mysql"),
             },
@@ -190,6 +194,7 @@ impl fmt::Display for Flavor {
 #[derive(Debug)]
 pub(super) struct Installation {
     pub(super) program: PathBuf,
+    plugins: PathBuf,
     base: PathBuf,
     messages: PathBuf,
 }
@@ -206,9 +211,8 @@ impl Installation {
                 self.messages.join("charsets").display()
             ),
         ];
-        let plugins = self.base.join("lib/mysql/plugin");
-        if plugins.exists() {
-            args.push(format!("--plugin-dir={}", plugins.display()));
+        if self.plugins.exists() {
+            args.push(format!("--plugin-dir={}", self.plugins.display()));
         }
         if rustix::process::geteuid().is_root() {
             args.push("--user=root".to_owned());

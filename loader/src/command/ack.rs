@@ -1,0 +1,125 @@
+//! `ack FILE:POS`: an operator has done on the target what a statement did at the source.
+//!
+//! Moves the checkpoint behind the statement, and only if it is the next thing to be applied.
+
+use std::io::Write;
+use std::time::Duration;
+
+use common::position::BinlogPosition;
+use common::settings::Settings;
+use common::shutdown::Shutdown;
+
+use super::CommandError;
+use crate::compact::{CompactError, Compactor, Limits, Pause};
+use crate::fetch::{Fetched, Fetcher, Flow, Pass};
+use crate::round::{Contradictions, Progress};
+use crate::target::TargetSession;
+
+/// Acknowledges the statement at `position`.
+///
+/// # Errors
+/// When it is not the next thing to apply, or a loader runs.
+pub fn run(
+    settings: &Settings,
+    position: &BinlogPosition,
+    shutdown: &Shutdown,
+    out: &mut impl Write,
+) -> Result<(), CommandError> {
+    let task = &settings.task.name;
+    let mut fetcher = Fetcher::open(&settings.staging, task)?;
+    let mut session =
+        TargetSession::open(&settings.target.conninfo, task, Duration::ZERO, shutdown)?;
+    let no_checkpoint = || CommandError::NoCheckpoint { task: task.clone() };
+    let checkpoint = session.checkpoint()?.ok_or_else(no_checkpoint)?;
+    let miner = fetcher.miner()?.ok_or_else(no_checkpoint)?;
+    let start = fetcher.seek(&miner, &checkpoint.log_id, &checkpoint.applied)?;
+    let compactor = Compactor::new(
+        Limits {
+            batch_bytes: settings.loader.batch_bytes,
+            overlap_until: checkpoint.consistent_from.clone(),
+            stop_at: None,
+            contradictions: Contradictions::LastWins,
+        },
+        Progress {
+            position: checkpoint.applied.clone(),
+            gtid_set: None,
+            transaction_seq: start.transaction_seq,
+            event_seq: start.event_seq,
+            committed_at_us: None,
+        },
+    );
+    let end = next_statement(&mut fetcher, compactor, position)?;
+    if end.position != *position {
+        return Err(CommandError::NoStatement {
+            position: position.clone(),
+            waiting: Some(end.position),
+        });
+    }
+    let staging_id = fetcher.task()?.staging_id;
+    session.raise_epoch()?;
+    session.begin()?;
+    session.commit(&checkpoint.log_id, &staging_id, &end)?;
+    writeln!(out, "acknowledged: task {task} goes on behind {position}")?;
+    Ok(())
+}
+
+/// The end of the statement that is next in the stream.
+fn next_statement(
+    fetcher: &mut Fetcher,
+    mut compactor: Compactor,
+    position: &BinlogPosition,
+) -> Result<Progress, CommandError> {
+    loop {
+        let mut found = None;
+        let pass = fetcher.pass(|fetched| {
+            found = look(&mut compactor, fetched, position).transpose();
+            match found {
+                None => Flow::Continue,
+                Some(_) => Flow::Stop,
+            }
+        })?;
+        match (found, pass) {
+            (Some(found), _) => return found,
+            (None, Pass::More) => {}
+            (None, Pass::Drained | Pass::Stopped) => {
+                return Err(CommandError::NoStatement {
+                    position: position.clone(),
+                    waiting: None,
+                });
+            }
+        }
+    }
+}
+
+fn look(
+    compactor: &mut Compactor,
+    fetched: Fetched,
+    position: &BinlogPosition,
+) -> Result<Option<Progress>, CommandError> {
+    let text = match fetched {
+        Fetched::Definition(id, definition) => {
+            compactor.define(id, *definition);
+            return Ok(None);
+        }
+        Fetched::Mark(_) => return Ok(None),
+        Fetched::Text(text) => text,
+    };
+    compactor.begin_text(text.transaction_seq, text.event_seq)?;
+    let mut rest = text.lines.as_slice();
+    loop {
+        let (left, pause) = match compactor.read(rest) {
+            Ok(read) => read,
+            Err(CompactError::Statement { end, .. }) => return Ok(Some(*end)),
+            Err(error) => return Err(error.into()),
+        };
+        rest = left;
+        if !compactor.round().is_empty() {
+            return Err(CommandError::ChangesBefore {
+                position: position.clone(),
+            });
+        }
+        if pause == Pause::NeedText {
+            return Ok(None);
+        }
+    }
+}

@@ -1,0 +1,283 @@
+//! `check`: configuration, servers, tables; one line per check, and changes nothing.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+
+use common::checkpoint;
+use common::error::{ErrorClass, chain};
+use common::pg::{self, Conninfo, Operation as _, PgError};
+use common::settings::Settings;
+use common::table::{TableDefinition, TableName};
+use postgres::Client;
+
+use super::CommandError;
+use crate::fetch;
+use crate::route::{Router, ValuePolicy};
+use crate::target::catalog;
+
+/// PostgreSQL versions that are supported begin here.
+const LEAST_VERSION: i32 = 120_000;
+
+/// Collects answers; the worst is the result.
+struct Checks<'a, W> {
+    out: &'a mut W,
+    worst: Option<ErrorClass>,
+}
+
+impl<W: Write> Checks<'_, W> {
+    fn ok(&mut self, text: &str) -> Result<(), CommandError> {
+        Ok(writeln!(self.out, "ok   {text}")?)
+    }
+
+    fn warn(&mut self, text: &str) -> Result<(), CommandError> {
+        Ok(writeln!(self.out, "warn {text}")?)
+    }
+
+    fn fail(&mut self, class: ErrorClass, text: &str) -> Result<(), CommandError> {
+        let exit = |class| match class {
+            ErrorClass::Unreachable | ErrorClass::Failed => 1,
+            ErrorClass::Usage => 2,
+            ErrorClass::Operator => 3,
+        };
+        if self.worst.is_none_or(|worst| exit(worst) < exit(class)) {
+            self.worst = Some(class);
+        }
+        Ok(writeln!(self.out, "FAIL {text}")?)
+    }
+}
+
+/// Runs all checks; the class of the worst failure, if there is any.
+///
+/// # Errors
+/// When the answer cannot be written, or a server goes away meanwhile.
+pub fn run(settings: &Settings, out: &mut impl Write) -> Result<Option<ErrorClass>, CommandError> {
+    let mut checks = Checks { out, worst: None };
+    checks.ok(&format!(
+        "configuration {} (task {}, target schema {}, batch_bytes {})",
+        settings.path.display(),
+        settings.task.name,
+        settings.target.schema,
+        settings.loader.batch_bytes
+    ))?;
+    let staging = connect(&mut checks, "staging", &settings.staging)?;
+    let target = connect(&mut checks, "target", &settings.target.conninfo)?;
+    let mut definitions = BTreeMap::new();
+    if let Some(mut staging) = staging {
+        definitions = check_staging(&mut checks, settings, &mut staging)?;
+    }
+    if let Some(mut target) = target {
+        check_target(&mut checks, settings, &mut target)?;
+        check_tables(&mut checks, settings, &mut target, &definitions)?;
+    }
+    Ok(checks.worst)
+}
+
+fn connect<W: Write>(
+    checks: &mut Checks<'_, W>,
+    server: &str,
+    conninfo: &Conninfo,
+) -> Result<Option<Client>, CommandError> {
+    let mut client = match pg::connect(conninfo, "binlog_loader check") {
+        Ok(client) => client,
+        Err(error) => {
+            checks.fail(error.class(), &format!("{server}: {}", chain(&error)))?;
+            return Ok(None);
+        }
+    };
+    let version = one::<i32>(
+        &mut client,
+        "select current_setting('server_version_num')::integer",
+    )
+    .map_err(CommandError::Staging)?;
+    let text = format!(
+        "{server} {} database {}: PostgreSQL {}.{}",
+        conninfo.address(),
+        conninfo.database(),
+        version / 10_000,
+        version % 10_000
+    );
+    if version < LEAST_VERSION {
+        checks.fail(
+            ErrorClass::Operator,
+            &format!("{text}: 12 or later is needed"),
+        )?;
+        return Ok(None);
+    }
+    checks.ok(&text)?;
+    Ok(Some(client))
+}
+
+fn one<T: for<'a> postgres::types::FromSql<'a>>(
+    client: &mut Client,
+    query: &str,
+) -> Result<T, PgError> {
+    Ok(client.query_one(query, &[]).operation("check")?.get(0))
+}
+
+/// The newest definition of each table, if the miner has run.
+fn check_staging<W: Write>(
+    checks: &mut Checks<'_, W>,
+    settings: &Settings,
+    client: &mut Client,
+) -> Result<BTreeMap<TableName, TableDefinition>, CommandError> {
+    let exists: bool = one(client, "select to_regclass('mysql2gp.task') is not null")
+        .map_err(CommandError::Staging)?;
+    if !exists {
+        let may: bool = one(
+            client,
+            "select has_database_privilege(current_database(), 'create')",
+        )
+        .map_err(CommandError::Staging)?;
+        if may {
+            checks.ok("staging is empty: its schema is created at the first start")?;
+        } else {
+            checks.fail(
+                ErrorClass::Usage,
+                "staging: the user may not create schema mysql2gp (grant create on the database to it)",
+            )?;
+        }
+        return Ok(BTreeMap::new());
+    }
+    let name: String =
+        one(client, "select name from mysql2gp.task").map_err(CommandError::Staging)?;
+    if name == settings.task.name {
+        checks.ok(&format!("staging serves task {name}"))?;
+    } else {
+        checks.fail(
+            ErrorClass::Usage,
+            &format!("staging serves task {name}, not {} (set name in [task], or use another staging database)", settings.task.name),
+        )?;
+    }
+    Ok(fetch::definitions(client, 0)?
+        .into_iter()
+        .map(|(_, definition)| (definition.name.clone(), definition))
+        .collect())
+}
+
+fn check_target<W: Write>(
+    checks: &mut Checks<'_, W>,
+    settings: &Settings,
+    client: &mut Client,
+) -> Result<(), CommandError> {
+    match client.batch_execute("set session_replication_role = replica") {
+        Ok(()) => checks.ok("target: session_replication_role can be set: triggers and foreign keys stay out of the way")?,
+        Err(_) => checks.warn(
+            "target: session_replication_role cannot be set: tables with triggers, cascading or non-deferrable foreign \
+             keys are refused (run as superuser, or: grant set on parameter session_replication_role)",
+        )?,
+    }
+    let result = checkpoint::read(client, &settings.task.name);
+    let configured = settings.source.start.to_string();
+    match result {
+        Ok(None) => checks.ok("target has no checkpoint of this task: it will be a first start"),
+        Ok(Some(found)) if found.start_position == configured => checks.ok(&format!(
+            "target is at {} (started from {configured})",
+            found.applied
+        )),
+        Ok(Some(found)) => checks.fail(
+            ErrorClass::Operator,
+            &format!(
+                "target was started from {}, configured is {configured} (set it back, or `binlog_loader reset`)",
+                found.start_position
+            ),
+        ),
+        Err(error) => checks.fail(error.class(), &format!("target: {}", chain(&error))),
+    }
+}
+
+fn check_tables<W: Write>(
+    checks: &mut Checks<'_, W>,
+    settings: &Settings,
+    client: &mut Client,
+    definitions: &BTreeMap<TableName, TableDefinition>,
+) -> Result<(), CommandError> {
+    let router = Router::new(
+        &settings.rules,
+        &settings.target,
+        ValuePolicy {
+            zero_date: settings.loader.zero_date.clone(),
+            empty_string: settings.target.empty_string,
+            time_zone_minutes: settings.source.time_zone_minutes,
+        },
+    );
+    let replica = one::<String>(client, "show session_replication_role")
+        .map_err(|error| CommandError::Session(error.into()))?
+        == "replica";
+    for definition in definitions.values() {
+        check_table(checks, &router, client, definition, replica)?;
+    }
+    for name in settings.tables.named() {
+        if definitions.contains_key(&name) {
+            continue;
+        }
+        let address = router.address(&name);
+        let found = catalog::find_tables(client, &address.schema, &address.table)
+            .map_err(|error| CommandError::Session(error.into()))?;
+        match router.choose(&name, &address, found) {
+            Ok(target) => checks.warn(&format!(
+                "table {name} -> {}: its columns are checked once the miner has met it",
+                target.display()
+            ))?,
+            Err(error) => checks.fail(error.class(), &error.to_string())?,
+        }
+    }
+    Ok(())
+}
+
+fn check_table<W: Write>(
+    checks: &mut Checks<'_, W>,
+    router: &Router,
+    client: &mut Client,
+    definition: &TableDefinition,
+    replica: bool,
+) -> Result<(), CommandError> {
+    let name = &definition.name;
+    let address = router.address(name);
+    let found = catalog::find_tables(client, &address.schema, &address.table)
+        .map_err(|error| CommandError::Session(error.into()))?;
+    let route = router
+        .choose(name, &address, found)
+        .and_then(|target| router.route(definition, target));
+    let route = match route {
+        Ok(route) => route,
+        Err(error) => return checks.fail(error.class(), &error.to_string()),
+    };
+    let target = route.target.display();
+    if !replica && !route.target.hazards.is_empty() {
+        return checks.fail(
+            ErrorClass::Operator,
+            &format!(
+                "table {name} -> {target}: {} (drop or disable them, or let the user set session_replication_role)",
+                route.target.hazards.join(", ")
+            ),
+        );
+    }
+    checks.ok(&format!("table {name} -> {target}"))?;
+    let key = route.key_names();
+    if key.is_empty() {
+        checks.warn(&format!(
+            "table {name} has no key: rows are applied as a multiset, and every batch that deletes reads the target table"
+        ))?;
+    } else if !route.target.has_unique_index(&key) {
+        checks.warn(&format!(
+            "target table {target} has no unique index on the key ({}) (alter table {} add primary key ({}))",
+            key.join(", "),
+            route.target.quoted(),
+            key.join(", ")
+        ))?;
+    }
+    if !route.target.truncatable {
+        checks.warn(&format!(
+            "target table {target}: the user may not truncate it (grant truncate on {} to it)",
+            route.target.quoted()
+        ))?;
+    }
+    let extra = route.target_only_columns();
+    if !extra.is_empty() {
+        checks.warn(&format!(
+            "target table {target} has columns that the source lacks: {}; they get their default whenever a row is replaced",
+            extra.join(", ")
+        ))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,81 @@
+//! Rows of the contract as values.
+
+use common::pg::Operation as _;
+use common::position::{BinlogPosition, LogId};
+use common::table::{DefinitionId, TableDefinition};
+use postgres::{Client, Row};
+
+use super::FetchError;
+use crate::round::Progress;
+
+/// The miner's row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MinerRow {
+    /// Log that is mined.
+    pub log_id: LogId,
+    /// Staged position.
+    pub staged: Progress,
+    /// Last staged chunk.
+    pub chunk_seq: i64,
+    /// Number of the newest definition.
+    pub(super) last_definition: i32,
+}
+
+/// All definitions behind a number, in order.
+///
+/// # Errors
+/// When they cannot be read.
+pub fn definitions(
+    client: &mut Client,
+    behind: i32,
+) -> Result<Vec<(DefinitionId, TableDefinition)>, FetchError> {
+    let rows = client
+        .query(
+            "select definition_id, definition::text from mysql2gp.definition \
+              where definition_id > $1 order by definition_id",
+            &[&behind],
+        )
+        .operation("read table definitions")?;
+    let malformed = || FetchError::Malformed {
+        what: "mysql2gp.definition.definition",
+    };
+    rows.iter()
+        .map(|row| {
+            let id = u32::try_from(row.get::<_, i32>(0)).map_err(|_| malformed())?;
+            let definition = serde_json::from_str(row.get(1)).map_err(|_| malformed())?;
+            Ok((DefinitionId(id), definition))
+        })
+        .collect()
+}
+
+/// The miner's row; `None` while it has no position.
+pub(super) fn miner_row(row: &Row) -> Result<Option<MinerRow>, FetchError> {
+    let malformed = |what| FetchError::Malformed { what };
+    let (Some(log_id), Some(file)) = (
+        row.get::<_, Option<String>>("log_id"),
+        row.get::<_, Option<&str>>("staged_file"),
+    ) else {
+        return Ok(None);
+    };
+    let file = file
+        .parse()
+        .map_err(|_| malformed("mysql2gp.miner.staged_file"))?;
+    let offset: i64 = row.get("staged_pos");
+    let offset = u64::try_from(offset).map_err(|_| malformed("mysql2gp.miner.staged_pos"))?;
+    let transaction_seq = u64::try_from(row.get::<_, i64>("transaction_seq"))
+        .map_err(|_| malformed("mysql2gp.miner.transaction_seq"))?;
+    let event_seq = u64::try_from(row.get::<_, i64>("event_seq"))
+        .map_err(|_| malformed("mysql2gp.miner.event_seq"))?;
+    Ok(Some(MinerRow {
+        log_id: LogId(log_id),
+        staged: Progress {
+            position: BinlogPosition::new(file, offset),
+            gtid_set: row.get("staged_gtid_set"),
+            transaction_seq,
+            event_seq,
+            committed_at_us: row.get("staged_commit_us"),
+        },
+        chunk_seq: row.get("staged_chunk_seq"),
+        last_definition: row.get("last_definition"),
+    }))
+}

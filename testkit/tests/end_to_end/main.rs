@@ -1,0 +1,39 @@
+//! Both programs between real servers, compared row by row by code that is not theirs.
+//!
+//! A test starts servers of its own, so that tests run side by side and none sees what
+//! another has left. Where a program is expected to refuse, its exit code and the words
+//! that an operator needs are asserted.
+#![expect(
+    clippy::unwrap_used,
+    reason = "all of this is test code; the lint's own exception covers only test functions"
+)]
+
+/// Servers, tasks and running programs.
+mod rig;
+
+/// Random transactions.
+mod workload;
+
+/// The whole flow, on each version of the source.
+mod flavors;
+
+/// Runs that end by themselves.
+mod bounded;
+
+/// Configuration files that are refused, and those that are accepted with a word.
+mod configuration;
+
+/// Sources that cannot be mined.
+mod sources;
+
+/// Tables that do not fit, statements that are not carried.
+mod tables;
+
+/// Transactions and events beyond plain ones.
+mod events;
+
+/// Two copies of a program.
+mod copies;
+
+/// Servers that are away.
+mod outages;

@@ -1,0 +1,269 @@
+//! Servers that are away.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread;
+
+use serde_json::json;
+use testkit::{Durability, Flavor, MysqlServer, PgServer, Proxy, wait_until};
+
+use crate::rig::{
+    Rig, SCHEMA, SOON, Task, assert_ends, assert_keeps_running, assert_stops, loader, miner,
+    wait_warning, warnings,
+};
+use crate::workload::{SOURCE_SCHEMA, TABLE_LIST, TABLES, TARGET_SCHEMA, Workload};
+
+/// A rig with a proxy before each server, and a task that goes through them.
+struct Proxied {
+    rig: Rig,
+    task: Task,
+    source: Proxy,
+    staging: Proxy,
+    target: Proxy,
+}
+
+impl Proxied {
+    fn start() -> Self {
+        let rig = Rig::start();
+        let mut task = rig.small_task("proxied");
+        let source = Proxy::to_port(rig.source.port());
+        let staging = Proxy::to_port(rig.staging.port());
+        let target = Proxy::to_port(rig.target().port());
+        task.config = task
+            .config
+            .set("src.mysql", "port", source.port())
+            .set("src.mysql", "connect_timeout", 1)
+            .staging(&rig.staging.connect_string_at(&task.staging, staging.port()))
+            .target(
+                &rig.target().connect_string_at(&task.target, target.port()),
+                SCHEMA,
+            );
+        Self {
+            rig,
+            task,
+            source,
+            staging,
+            target,
+        }
+    }
+
+    fn insert(&self, id: u32) {
+        let statement = format!("insert into t values ({id}, 'x')");
+        self.rig.source_sql(&[&statement]);
+    }
+}
+
+#[test]
+fn servers_that_are_away_at_start_are_waited_for() {
+    let proxied = Proxied::start();
+    let Proxied { rig, task, .. } = &proxied;
+    proxied.insert(1);
+    for proxy in [&proxied.source, &proxied.staging, &proxied.target] {
+        proxy.cut();
+    }
+    let files = task.config.write();
+    let mut mining = miner(&files, &[]);
+    let mut loading = loader(&files, &[]);
+    let staging = proxied.staging.port().to_string();
+    wait_warning(&mut mining, &staging);
+    wait_warning(&mut loading, &staging);
+    assert_keeps_running(&mut mining);
+    assert_keeps_running(&mut loading);
+    assert_eq!(
+        (warnings(&mining, ""), warnings(&loading, "")),
+        (1, 1),
+        "each says it once"
+    );
+
+    // One after the other they come up.
+    proxied.staging.resume();
+    let waiting = |column: &str, state: &str| {
+        wait_until(SOON, state, || rig.status_of(task, column) == json!(state));
+    };
+    waiting("loader_state", "waiting_target");
+    wait_warning(&mut loading, &proxied.target.port().to_string());
+    assert_keeps_running(&mut loading);
+    // With empty staging the miner asks the target for its checkpoint first.
+    assert_keeps_running(&mut mining);
+    proxied.target.resume();
+    waiting("miner_state", "waiting_source");
+    wait_warning(&mut mining, &proxied.source.port().to_string());
+    assert_keeps_running(&mut mining);
+    proxied.source.resume();
+    rig.wait_applied(task, &mut [&mut mining, &mut loading]);
+    rig.assert_equal(task, &["t"]);
+    assert_stops(&mut mining);
+    assert_stops(&mut loading);
+}
+
+#[test]
+fn once_gives_up_on_servers_that_are_away() {
+    let proxied = Proxied::start();
+    let files = proxied.task.config.write();
+    proxied.insert(1);
+    for (proxy, programs) in [
+        (&proxied.staging, &[miner, loader][..]),
+        (&proxied.source, &[miner]),
+        (&proxied.target, &[loader]),
+    ] {
+        proxy.cut();
+        let port = proxy.port().to_string();
+        for run in programs {
+            assert_ends(&mut run(&files, &["--once"]), 1, &[&port]);
+            assert_ends(&mut run(&files, &["check"]), 1, &[]);
+        }
+        proxy.resume();
+    }
+}
+
+#[test]
+fn servers_that_go_away_in_the_middle_are_waited_for() {
+    let proxied = Proxied::start();
+    let Proxied { rig, task, .. } = &proxied;
+    let files = task.config.write();
+    let mut mining = miner(&files, &[]);
+    let mut loading = loader(&files, &[]);
+    proxied.insert(1);
+    rig.wait_applied(task, &mut [&mut mining, &mut loading]);
+
+    let cuts: [(&Proxy, Option<(&str, &str)>); 3] = [
+        (&proxied.source, Some(("miner_state", "waiting_source"))),
+        (&proxied.target, Some(("loader_state", "waiting_target"))),
+        (&proxied.staging, None),
+    ];
+    for (id, (proxy, shown)) in (2..).zip(cuts) {
+        let before = (warnings(&mining, ""), warnings(&loading, ""));
+        proxy.cut();
+        proxied.insert(id);
+        if let Some((column, state)) = shown {
+            wait_until(SOON, state, || rig.status_of(task, column) == json!(state));
+        }
+        assert_keeps_running(&mut mining);
+        assert_keeps_running(&mut loading);
+        let after = (warnings(&mining, ""), warnings(&loading, ""));
+        assert!(
+            after.0 <= before.0 + 1 && after.1 <= before.1 + 1,
+            "each says it once: {before:?}, {after:?}"
+        );
+        assert!(after > before, "somebody says it");
+        proxy.resume();
+        rig.wait_applied(task, &mut [&mut mining, &mut loading]);
+    }
+    // Connections that break while the server stays.
+    for (id, proxy) in (10..).zip([&proxied.source, &proxied.target, &proxied.staging]) {
+        proxied.insert(id);
+        proxy.reset();
+        proxied.insert(id + 10);
+        rig.wait_applied(task, &mut [&mut mining, &mut loading]);
+    }
+    rig.assert_equal(task, &["t"]);
+    assert_eq!(rig.status_of(task, "miner_state"), json!("running"));
+    assert_eq!(rig.status_of(task, "loader_state"), json!("running"));
+    assert_stops(&mut mining);
+    assert_stops(&mut loading);
+}
+
+#[test]
+fn a_stop_is_obeyed_while_servers_are_away() {
+    let proxied = Proxied::start();
+    let files = proxied.task.config.write();
+    let mut mining = miner(&files, &[]);
+    let mut loading = loader(&files, &[]);
+    proxied.insert(1);
+    let programs = &mut [&mut mining, &mut loading];
+    proxied.rig.wait_applied(&proxied.task, programs);
+    for proxy in [&proxied.source, &proxied.staging, &proxied.target] {
+        proxy.cut();
+    }
+    assert_keeps_running(&mut mining);
+    assert_keeps_running(&mut loading);
+    assert_stops(&mut mining);
+    assert_stops(&mut loading);
+}
+
+#[test]
+fn refused_credentials_of_staging_and_target_are_usage_errors() {
+    let source = MysqlServer::start_default(Flavor::MariaDb1011);
+    let protected = || PgServer::builder().password("right").start();
+    let rig = Rig::with_servers(source, protected(), protected());
+    let task = rig.small_task("passwords");
+    let wrong = |text: String| text.replace("password=right", "password=hush");
+    let config = task
+        .config
+        .clone()
+        .staging(&wrong(rig.staging.connect_string(&task.staging)));
+    let files = config.write();
+    for run in [miner, loader] {
+        let mut program = run(&files, &[]);
+        assert_ends(&mut program, 2, &["28P01"]);
+        assert!(!program.stderr().contains("hush"));
+    }
+    let config = task
+        .config
+        .clone()
+        .target(&wrong(rig.target().connect_string(&task.target)), SCHEMA);
+    let files = config.write();
+    assert_ends(&mut loader(&files, &[]), 2, &["28P01"]);
+
+    let files = task.config.write();
+    assert_ends(&mut miner(&files, &["--once"]), 0, &[]);
+    assert_ends(&mut loader(&files, &["--once"]), 0, &[]);
+}
+
+/// All three servers stop in good order and are killed, in the middle of a workload.
+#[test]
+fn servers_are_stopped_and_killed_in_the_middle_and_nothing_is_lost_or_doubled() {
+    let source = MysqlServer::builder(Flavor::MariaDb1011)
+        .durability(Durability::Durable)
+        .start();
+    let durable = || PgServer::builder().durability(Durability::Durable).start();
+    let mut rig = Rig::with_servers(source, durable(), durable());
+    let task = rig.task("killed");
+    rig.source.sql(SOURCE_SCHEMA);
+    rig.target_sql(&task, TARGET_SCHEMA);
+    let files = task.config.clone().tables(TABLE_LIST).write();
+    let mut workload = Workload::new();
+    let mut mining = miner(&files, &[]);
+    let mut loading = loader(&files, &[]);
+
+    let breaks: [fn(&mut Rig); 4] = [
+        |rig| {
+            rig.staging.kill9();
+            rig.staging.restart();
+        },
+        |rig| {
+            rig.target_mut().kill9();
+            rig.target_mut().restart();
+        },
+        |rig| rig.staging.restart(),
+        |rig| rig.target_mut().restart(),
+    ];
+    for break_it in breaks {
+        let progress = rig.status_of(&task, "applied_pos");
+        let mut connection = rig.source.connect();
+        thread::scope(|scope| {
+            let done = Arc::clone(&workload.done);
+            let before = done.load(Ordering::Relaxed);
+            let writer = scope.spawn(|| workload.run(&mut connection, 60));
+            wait_until(SOON, "the programs to be at work", || {
+                done.load(Ordering::Relaxed) >= before + 10
+                    && rig.status_of(&task, "applied_pos") != progress
+            });
+            break_it(&mut rig);
+            writer.join().unwrap();
+        });
+        rig.wait_applied(&task, &mut [&mut mining, &mut loading]);
+        rig.assert_equal(&task, TABLES);
+    }
+    // The source: its log goes on in another file.
+    workload.run(&mut rig.source.connect(), 20);
+    rig.source.kill9();
+    rig.source.restart();
+    workload.run(&mut rig.source.connect(), 20);
+    rig.source.restart();
+    workload.run(&mut rig.source.connect(), 20);
+    rig.wait_applied(&task, &mut [&mut mining, &mut loading]);
+    rig.assert_equal(&task, TABLES);
+    assert_stops(&mut mining);
+    assert_stops(&mut loading);
+}
