@@ -4,6 +4,7 @@
 //! CRC32 is checked before anything looks into it; positions are 64 bits, counted on from
 //! the events' own. It does not know transactions, tables or values.
 
+mod behind;
 mod catalog;
 mod connect;
 mod error;
