@@ -142,13 +142,14 @@ fn target_types_that_could_change_a_value_are_refused_all_at_once() {
         "create table {DATABASE}.misfits (id integer primary key, {})",
         columns(|refused| refused.2.to_owned())
     ));
-    let log = task.loader_refuses();
-    assert_says(&log, &["refused.misfits"]);
-    for ((source_type, _, target_type), number) in REFUSED.iter().zip(0..) {
-        assert!(
-            log.contains(&format!("column c{number} is ")),
-            "{source_type} into {target_type} is not refused:\n{log}"
-        );
+    for log in [task.loader_refuses(), task.check_refuses()] {
+        assert_says(&log, &["refused.misfits"]);
+        for ((source_type, _, target_type), number) in REFUSED.iter().zip(0..) {
+            assert!(
+                log.contains(&format!("column c{number} is ")),
+                "{source_type} into {target_type} is not refused:\n{log}"
+            );
+        }
     }
 }
 

@@ -116,6 +116,17 @@ impl Task {
         end(run("binlog_loader", &files), 3)
     }
 
+    /// What `binlog_loader check` says, which must be that an operator has to act.
+    #[track_caller]
+    pub(crate) fn check_refuses(&self) -> String {
+        let files = self.config.write();
+        let mut program = launch("binlog_loader", &files, "check").start();
+        let status = program.wait_exit(SOON);
+        let said = program.stdout() + &program.stderr();
+        assert_eq!(status.code(), Some(3), "exit code of check:\n{said}");
+        said
+    }
+
     /// Runs statements on the target.
     pub(crate) fn target_sql(&self, statements: &str) {
         postgres().sql(&self.target, statements);
@@ -123,12 +134,15 @@ impl Task {
 }
 
 fn run(program: &str, files: &TaskFiles) -> Program {
+    launch(program, files, "--once").start()
+}
+
+fn launch(program: &str, files: &TaskFiles, argument: &str) -> Launch {
     Launch::new(binary(program))
         .env("RUST_LOG", "info")
         .arg("-c")
         .arg(files.config())
-        .arg("--once")
-        .start()
+        .arg(argument)
 }
 
 /// Waits for the end with this code; the log.
