@@ -4,7 +4,10 @@ use std::io::Write as _;
 
 /// Sets the logger up: stderr, level INFO unless `RUST_LOG` says otherwise.
 pub fn init() {
+    // The PostgreSQL client logs every notice of a server at INFO.
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info"))
+        .filter_module("postgres", log::LevelFilter::Warn)
+        .filter_module("tokio_postgres", log::LevelFilter::Warn)
         .format(|out, record| {
             let module = record.target().rsplit("::").next().unwrap_or_default();
             writeln!(

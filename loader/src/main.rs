@@ -20,7 +20,7 @@ fn main() -> ExitCode {
     let settings = match Settings::load(&path, &environment) {
         Ok(settings) => settings,
         Err(error) => {
-            log::error!("failed to {}", chain(&error));
+            log::error!("failed to load: {}", chain(&error));
             return ErrorClass::Usage.exit_code();
         }
     };

@@ -46,6 +46,20 @@ pub enum ApplyError {
         /// SQLSTATE, column and constraint; never the value.
         reason: String,
     },
+    /// More rows of a keyless table were deleted than the stream deletes.
+    #[error(
+        "target table {} of {} {}: {deleted} rows would be deleted where the stream deletes {expected}; nothing was applied: \
+         this is a bug, please report it",
+        place.target_table, place.source_table, place.transactions
+    )]
+    TooManyDeleted {
+        /// Where.
+        place: Box<Place>,
+        /// Rows that the stream deletes.
+        expected: u64,
+        /// Rows that the statement deleted.
+        deleted: u64,
+    },
     /// A staged row that the target column cannot take.
     #[error(
         "a row of {} {} cannot go to target table {}",
@@ -78,7 +92,10 @@ impl ApplyError {
             Self::Session(error) => error.class(),
             Self::Pg(error) => error.class(),
             Self::Route(error) => error.class(),
-            Self::Hazards { .. } | Self::Refused { .. } | Self::Row { .. } => ErrorClass::Operator,
+            Self::Hazards { .. }
+            | Self::Refused { .. }
+            | Self::TooManyDeleted { .. }
+            | Self::Row { .. } => ErrorClass::Operator,
         }
     }
 }

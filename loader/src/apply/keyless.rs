@@ -3,7 +3,8 @@
 //! A delete removes exactly one of several equal rows. The rows to delete go into a temporary
 //! table with their counts; one statement numbers the equal rows of the target and deletes as
 //! many as are asked for, by physical identity (segment or partition, and ctid). It reads the
-//! target once a batch, or less where an index helps.
+//! target once a round, or less where an index helps; then the temporary table is emptied, since
+//! the next round may be of the same transaction.
 
 use common::pg::{Operation as _, PgError, quote_identifier};
 use postgres::{Client, Statement};
@@ -16,6 +17,8 @@ use crate::target::catalog::TargetColumn;
 pub(super) struct KeylessDelete {
     pub(super) copy: Statement,
     pub(super) delete: Statement,
+    /// Empties the temporary table: a batch of several rounds uses it several times.
+    pub(super) clear: String,
 }
 
 impl KeylessDelete {
@@ -62,6 +65,7 @@ impl KeylessDelete {
                 .prepare(&format!("copy {temporary} from stdin"))
                 .operation("prepare copy")?,
             delete: client.prepare(&delete).operation("prepare delete")?,
+            clear: format!("truncate {temporary}"),
         })
     }
 }

@@ -188,13 +188,22 @@ impl At<'_> {
         let deleted = client
             .execute(&keyless.delete, &[])
             .map_err(|error| self.error(&error, "delete from target table"))?;
-        client.batch_execute(FORBID_SCAN).operation("end delete")?;
-        if deleted != expected {
-            log::warn!(
-                "target table lacks rows that the stream deletes: it was changed by somebody else table={} rows={}",
+        client
+            .batch_execute(&format!("{FORBID_SCAN}; {}", keyless.clear))
+            .operation("end delete")?;
+        match expected.checked_sub(deleted) {
+            Some(0) => {}
+            Some(missing) => log::warn!(
+                "target table lacks rows that the stream deletes: it was changed by somebody else table={} rows={missing}",
                 self.route.target.display(),
-                expected - deleted
-            );
+            ),
+            None => {
+                return Err(ApplyError::TooManyDeleted {
+                    place: self.place(),
+                    expected,
+                    deleted,
+                });
+            }
         }
         Ok(())
     }

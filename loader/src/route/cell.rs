@@ -67,7 +67,8 @@ impl CellError {
     pub fn reason(self) -> &'static str {
         match self {
             Self::ZeroDate => {
-                "a zero or partial date: set zero_date in [binlogloader], or make the target column text"
+                "a zero or partial date: set zero_date in [binlogloader], which does not apply to key columns, or make the \
+                 target column text"
             }
             Self::TimeOfDay => {
                 "a TIME outside 00:00:00 to 24:00:00: make the target column interval"

@@ -127,7 +127,7 @@ impl Router {
         if !target.writable {
             problems.push("grant select, insert and delete on it to the loader's user".into());
         }
-        let cells: Vec<Cell> = definition
+        let mut cells: Vec<Cell> = definition
             .columns
             .iter()
             .filter_map(|column| match self.cell(column, &target) {
@@ -154,6 +154,12 @@ impl Router {
                 target_table: target.display(),
                 problems,
             });
+        }
+        // A substitute for a key value would name another row, or none.
+        for &column in definition.key_columns() {
+            if let Some(cell) = cells.get_mut(column) {
+                cell.adapter = cell.adapter.for_key();
+            }
         }
         let key = definition
             .key_columns()
@@ -230,7 +236,7 @@ fn key_column(cell: &Cell, target: &TargetTable) -> Option<KeyColumn> {
     Some(KeyColumn {
         name: column.name.clone(),
         base_type_text: column.base_type_text.clone(),
-        adapter: cell.adapter.for_key(),
+        adapter: cell.adapter.clone(),
     })
 }
 

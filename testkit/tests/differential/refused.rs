@@ -187,16 +187,26 @@ fn values_that_the_target_cannot_hold_are_refused_with_their_table_and_column() 
 #[test]
 fn zero_dates_in_a_key_are_refused_whatever_the_policy() {
     let source = source(Flavor::MariaDb1011);
-    let task = task(&source, "refused_zero_key");
-    let mut connection = writer(&source);
-    for statement in [
-        "create table refused.t (day date primary key, n int)",
-        "insert into refused.t values ('2024-05-10', 1), ('0000-00-00', 2)",
-    ] {
-        execute(&mut connection, statement);
+    for (policy, number) in ["null", "0001-01-01"].iter().zip(0..) {
+        let task = task(&source, &format!("refused_zero_key_{number}")).set(
+            "binlogloader",
+            "zero_date",
+            policy,
+        );
+        let mut connection = writer(&source);
+        for statement in [
+            "create table refused.t (day date not null unique, n int)",
+            "insert into refused.t values ('2024-05-10', 1), ('0000-00-00', 2)",
+        ] {
+            execute(&mut connection, statement);
+        }
+        // Nothing but the loader stands in the way of a substitute.
+        task.target_sql("create table refused.t (day date unique, n integer)");
+        assert_says(
+            &task.loader_refuses(),
+            &["refused.t", "day", "does not apply to key columns"],
+        );
     }
-    task.target_sql("create table refused.t (day date primary key, n integer)");
-    assert_says(&task.loader_refuses(), &["refused.t", "day"]);
 }
 
 #[test]

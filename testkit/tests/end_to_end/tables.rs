@@ -104,6 +104,44 @@ fn statements_that_change_no_replicated_row_pass() {
     rig.assert_equal(&task, &["t"]);
 }
 
+/// Deletes of one round must not be done again in the next.
+#[test]
+fn rows_without_a_key_go_once_when_a_transaction_takes_several_rounds() {
+    let rig = Rig::start();
+    let task = rig.small_task("rounds");
+    let files = task
+        .config
+        .clone()
+        .tables(&["k"])
+        .set("binlogloader", "batch_bytes", 1000)
+        .write();
+    rig.source_sql(&[
+        "create table k (a int, t text)",
+        "insert into k values (1, 'x'), (1, 'x'), (1, 'x'), (1, 'x'), (2, 'y'), (2, 'y'), (3, 'z')",
+    ]);
+    rig.target_sql(&task, "create table k (a integer, t text)");
+    let long = |letter| format!("insert into k values (9, repeat('{letter}', 3000))");
+    rig.source_sql(&[
+        "begin",
+        "delete from k where a = 1 limit 1",
+        &long('q'),
+        &long('r'),
+        "delete from k where a = 2 limit 1",
+        &long('s'),
+        "update k set a = 4 where a = 1 limit 1",
+        &long('t'),
+        "update k set t = '' where a = 9",
+        &long('u'),
+        "delete from k where a = 3",
+        "commit",
+    ]);
+    assert_ends(&mut miner(&files, &["--once"]), 0, &[]);
+    let mut loading = loader(&files, &["--once"]);
+    assert_ends(&mut loading, 0, &[]);
+    crate::rig::assert_calm(&loading, &[]);
+    rig.assert_equal(&task, &["k"]);
+}
+
 #[test]
 fn a_truncate_is_carried_in_its_place() {
     let rig = Rig::start();
