@@ -29,6 +29,14 @@ impl ErrorClass {
     }
 }
 
+/// Runs a program; a panic is a bug, and ends it with the exit code of a failure.
+pub fn exit_code_of(program: impl FnOnce() -> ExitCode) -> ExitCode {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(program)).unwrap_or_else(|_| {
+        log::error!("failed by a panic, shown above: this is a bug, please report it");
+        ErrorClass::Failed.exit_code()
+    })
+}
+
 /// The error and its causes in one line, each cause once.
 pub fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
@@ -42,4 +50,17 @@ pub fn chain(error: &dyn std::error::Error) -> String {
         source = cause.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_ends_with_the_exit_code_of_a_failure() {
+        let code = exit_code_of(|| panic!("a bug"));
+        assert_eq!(format!("{code:?}"), format!("{:?}", ExitCode::from(1)));
+        let code = exit_code_of(|| ExitCode::from(3));
+        assert_eq!(format!("{code:?}"), format!("{:?}", ExitCode::from(3)));
+    }
 }

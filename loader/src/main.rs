@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use common::error::{ErrorClass, chain};
+use common::error::{ErrorClass, chain, exit_code_of};
 use common::settings::{ProcessEnvironment, Settings, config_path};
 use common::shutdown::Shutdown;
 use loader::cli::{Cli, Command};
@@ -15,6 +15,10 @@ use loader::pipeline::{self, Until};
 fn main() -> ExitCode {
     let cli = Cli::parse();
     common::logging::init();
+    exit_code_of(|| load_and_run(&cli))
+}
+
+fn load_and_run(cli: &Cli) -> ExitCode {
     let environment = ProcessEnvironment::current();
     let path = config_path(cli.config.as_deref(), &environment);
     let settings = match Settings::load(&path, &environment) {
@@ -27,7 +31,7 @@ fn main() -> ExitCode {
     for notice in &settings.notices {
         log::warn!("{notice}");
     }
-    run(&cli, &settings)
+    run(cli, &settings)
 }
 
 fn run(cli: &Cli, settings: &Settings) -> ExitCode {

@@ -5,6 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use clap::Parser as _;
+use common::error::{chain, exit_code_of};
 use common::logging;
 use common::settings::{ProcessEnvironment, Settings, config_path};
 use common::shutdown::Shutdown;
@@ -17,13 +18,13 @@ use miner::{check, pipeline};
 fn main() -> ExitCode {
     let cli = Cli::parse();
     logging::init();
-    match run(&cli) {
+    exit_code_of(|| match run(&cli) {
         Ok(code) => code,
         Err(error) => {
-            error!("failed to mine: {}", common::error::chain(&error));
+            error!("failed to mine: {}", chain(&error));
             error.class().exit_code()
         }
-    }
+    })
 }
 
 fn run(cli: &Cli) -> Result<ExitCode, MinerError> {
