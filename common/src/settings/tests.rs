@@ -67,6 +67,23 @@ fn the_section_of_full_loads_is_ignored_and_said() {
 }
 
 #[test]
+fn a_limit_of_refused_rows_that_has_no_effect_is_said() {
+    let with = |limit: &str| {
+        let key =
+            format!("target_schema = \"test\"\nignore_copy_error_count_each_table = \"{limit}\"");
+        load(&SEED.replace("target_schema = \"test\"", &key), &[]).unwrap()
+    };
+    let says = |settings: &Settings| {
+        settings
+            .notices
+            .iter()
+            .any(|notice| notice.contains("ignore_copy_error_count_each_table"))
+    };
+    assert!(!says(&with("0")));
+    assert!(says(&with("10")));
+}
+
+#[test]
 fn an_unknown_key_names_its_nearest_neighbour() {
     let error = load(&SEED.replace("load_batch_gap", "load_bach_gap"), &[])
         .unwrap_err()

@@ -16,6 +16,8 @@ pub enum Adapter {
     Skip,
     /// Text of which the empty string becomes NULL.
     EmptyToNull,
+    /// Text of which the empty string is refused: a key that is NULL would name no row.
+    NotEmpty,
     /// A date or timestamp, by the policy for zero and partial dates.
     Date(ZeroDate),
     /// An instant, shown at this many minutes east of UTC, without offset.
@@ -52,6 +54,8 @@ pub enum Adapter {
 pub enum CellError {
     /// A zero or partial date, and the policy does not take it (here).
     ZeroDate,
+    /// An empty string in a key column, which the target takes for NULL.
+    EmptyKey,
     /// A duration that is no time of day.
     TimeOfDay,
     /// A number that is neither 0 nor 1.
@@ -70,6 +74,10 @@ impl CellError {
                 "a zero or partial date: set zero_date in [binlogloader], which does not apply to key columns, or make the \
                  target column text"
             }
+            Self::EmptyKey => {
+                "an empty string in a key column, which cannot become NULL: give the row another key, or set \
+                 empty_string = \"keep\" in [desc.pgsql] where the target keeps empty strings"
+            }
             Self::TimeOfDay => {
                 "a TIME outside 00:00:00 to 24:00:00: make the target column interval"
             }
@@ -83,6 +91,7 @@ impl CellError {
     pub fn sqlstate(self) -> &'static str {
         match self {
             Self::ZeroDate | Self::TimeOfDay => "22008",
+            Self::EmptyKey => "23502",
             Self::Boolean => "22003",
             Self::Uuid | Self::Malformed => "22P02",
         }
@@ -112,6 +121,8 @@ impl Adapter {
         match self {
             Self::Verbatim | Self::Skip => out.extend_from_slice(cell),
             Self::EmptyToNull => out.extend_from_slice(if cell.is_empty() { NULL } else { cell }),
+            Self::NotEmpty if cell.is_empty() => return Err(CellError::EmptyKey),
+            Self::NotEmpty => out.extend_from_slice(cell),
             Self::Date(policy) => write_date(cell, policy, out)?,
             Self::LocalTimestamp { minutes, zero_date } => {
                 if is_zero_date(cell) {
@@ -175,6 +186,9 @@ impl Adapter {
         }
         if let Self::Date(_) = self {
             return Self::Date(ZeroDate::Error);
+        }
+        if *self == Self::EmptyToNull {
+            return Self::NotEmpty;
         }
         self.clone()
     }
@@ -358,6 +372,14 @@ mod tests {
             adapt(&Adapter::Date(ZeroDate::Null).for_key(), "0000-00-00"),
             Err(CellError::ZeroDate)
         );
+    }
+
+    #[test]
+    fn an_empty_key_never_becomes_null() {
+        let key = Adapter::EmptyToNull.for_key();
+        assert_eq!(adapt(&Adapter::EmptyToNull, "").unwrap(), "\\N");
+        assert_eq!(adapt(&key, ""), Err(CellError::EmptyKey));
+        assert_eq!(adapt(&key, "a").unwrap(), "a");
     }
 
     #[test]
