@@ -20,13 +20,13 @@ mod text_array;
 use std::collections::HashMap;
 
 use common::pg::Operation as _;
-use common::position::LogId;
 use common::table::{DefinitionId, TableDefinition, TableName};
 
 pub use error::{ApplyError, Place};
 
 use crate::layout::Layout;
-use crate::round::{Counts, Overlap, Progress, Round, TableChanges};
+use crate::progress::Progress;
+use crate::round::{Counts, Overlap, Round, TableChanges};
 use crate::route::{Route, Router};
 use crate::target::catalog;
 use crate::target::session::{ReplicaRole, SessionError, TargetSession};
@@ -80,7 +80,6 @@ enum Path {
 pub struct Applier {
     session: TargetSession,
     router: Router,
-    log_id: LogId,
     staging_id: String,
     tables: HashMap<DefinitionId, PreparedTable>,
     outcome: Outcome,
@@ -99,11 +98,10 @@ struct PreparedTable {
 
 impl Applier {
     /// Applies into the session's target, on behalf of one staging incarnation.
-    pub fn new(session: TargetSession, router: Router, log_id: LogId, staging_id: String) -> Self {
+    pub fn new(session: TargetSession, router: Router, staging_id: String) -> Self {
         Self {
             session,
             router,
-            log_id,
             staging_id,
             tables: HashMap::new(),
             outcome: Outcome::Committed,
@@ -161,8 +159,7 @@ impl Applier {
             return Ok(());
         }
         self.session.begin()?;
-        self.session
-            .commit(&self.log_id, &self.staging_id, progress)?;
+        self.session.commit(&self.staging_id, progress)?;
         Ok(())
     }
 
@@ -209,7 +206,7 @@ impl Applier {
             }
             return Ok(Outcome::Open);
         };
-        self.session.commit(&self.log_id, &self.staging_id, end)?;
+        self.session.commit(&self.staging_id, end)?;
         Ok(Outcome::Committed)
     }
 

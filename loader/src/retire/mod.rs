@@ -20,7 +20,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use postgres::Client;
 
 use crate::apply::AppliedTable;
-use crate::round::Progress;
+use crate::progress::Progress;
 use ledger::Ledger;
 use segments::Segments;
 
@@ -62,8 +62,6 @@ pub enum Report {
     State(LoaderState, Option<String>),
     /// The target is at this position, committed at that time.
     Position(Progress, SystemTime),
-    /// Position before which the target's states are not the source's; `None`: there is none.
-    ConsistentFrom(Option<String>),
     /// A batch is applied.
     Batch(Box<AppliedBatch>),
 }

@@ -10,6 +10,7 @@ use postgres::{SimpleQueryMessage, Statement};
 
 use super::chunk::{COLUMNS, COPY_HEADER, COPY_TRAILER, Sequences};
 use super::session::StagingSession;
+use super::timeline::NewTimeline;
 use crate::error::MinerError;
 use crate::filter::DefinitionChanges;
 use crate::parked::ParkedChanges;
@@ -84,8 +85,9 @@ const SIZE_INTERVAL: Duration = Duration::from_secs(5);
 /// Writes units.
 pub struct Stager {
     session: StagingSession,
-    start: String,
     log_id: LogId,
+    /// The timeline to begin, until that is committed.
+    new_timeline: Option<NewTimeline>,
     copy: Option<(i64, Statement)>,
     /// Whether a staging transaction is open.
     in_transaction: bool,
@@ -97,12 +99,13 @@ pub struct Stager {
 }
 
 impl Stager {
-    /// A writer over a session that holds the lock; mining goes on at `start` of the log `log_id`.
-    pub fn new(session: StagingSession, start: &BinlogPosition, log_id: LogId) -> Self {
+    /// A writer over a session that holds the lock; mining goes on in the log `log_id`, which
+    /// is the staged position's unless a timeline begins.
+    pub fn new(session: StagingSession, log_id: LogId, new_timeline: Option<NewTimeline>) -> Self {
         Self {
             session,
-            start: start.to_string(),
             log_id,
+            new_timeline,
             copy: None,
             in_transaction: false,
             uncommitted: DefinitionChanges::default(),
@@ -188,7 +191,12 @@ impl Stager {
             return Err(self.session.fenced());
         }
         self.in_transaction = true;
-        Ok(())
+        match &self.new_timeline {
+            Some(timeline) => timeline
+                .begin(&mut self.session.client)
+                .map_err(MinerError::Staging),
+            None => Ok(()),
+        }
     }
 
     fn write_definitions(&mut self, changes: DefinitionChanges) -> Result<(), PgError> {
@@ -269,12 +277,14 @@ impl Stager {
     fn prepare_segment(&mut self, segment_no: i64) -> Result<Statement, PgError> {
         let table = segment_table(segment_no);
         let client = &mut self.session.client;
+        let start = self.new_timeline.as_ref().map(|new| new.start.to_string());
         let begun = client
             .execute(
-                "insert into mysql2gp.segment (segment_no, first_transaction_seq, first_position) \
-                 select $1, transaction_seq + 1, coalesce(staged_file || ':' || staged_pos, $2) from mysql2gp.miner \
+                "insert into mysql2gp.segment (segment_no, timeline_id, first_transaction_seq, first_position) \
+                 select $1, timeline_id, transaction_seq + 1, coalesce($2, staged_file || ':' || staged_pos) \
+                   from mysql2gp.miner \
                  on conflict do nothing",
-                &[&segment_no, &self.start],
+                &[&segment_no, &start],
             )
             .operation("begin segment")?;
         if begun > 0 {
@@ -315,6 +325,7 @@ impl Stager {
             .batch_execute(&sql)
             .operation("commit staging transaction")?;
         self.in_transaction = false;
+        self.new_timeline = None;
         self.uncommitted = DefinitionChanges::default();
         self.uncommitted_parked = ParkedChanges::default();
         Ok(())
