@@ -142,6 +142,7 @@ impl Staged {
                     column_type: column_type.clone(),
                     nullable: !key.contains(&number),
                     generated: false,
+                    unlogged: false,
                 })
                 .collect(),
             key: if key.is_empty() {

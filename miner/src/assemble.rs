@@ -544,6 +544,7 @@ impl Assembler {
         end: &BinlogPosition,
     ) -> Result<Step<'static>, MinerError> {
         self.head.begun = true;
+        self.settle_unlogged(rows, end)?;
         let table = match self.tables.get(rows.table_id) {
             Some(Some(table)) => std::sync::Arc::clone(table),
             Some(None) => return Ok(Step::Open),
@@ -554,6 +555,23 @@ impl Assembler {
             self.row(&table, rows, &mut input, end)?;
         }
         Ok(Step::Open)
+    }
+
+    /// Where the images lack columns that may be generated ones, the table's version says so
+    /// first.
+    fn settle_unlogged(
+        &mut self,
+        rows: &RowsEvent<'_>,
+        end: &BinlogPosition,
+    ) -> Result<(), MinerError> {
+        let bitmaps = [rows.before, rows.after];
+        let lacking = bitmaps.into_iter().flatten().find(|image| !image.is_full());
+        match (lacking, self.tables.get(rows.table_id)) {
+            (Some(image), Some(Some(table))) if !table.decoder.suffices(image) => {
+                self.tables.leave_out_generated(rows.table_id, end)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Decodes one row's images and appends its line.

@@ -213,6 +213,9 @@ pub fn unescape(cell: &[u8]) -> Option<Vec<u8>> {
 /// How a NULL cell is written.
 pub const NULL: &[u8] = b"\\N";
 
+/// What stands for the value of a column that the log leaves out. No value is written so.
+pub const NOT_LOGGED: &[u8] = b"\\-";
+
 /// Parses one line, given without its newline.
 ///
 /// # Errors

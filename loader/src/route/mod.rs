@@ -199,6 +199,16 @@ impl Router {
         let target_column = target.columns.get(position).ok_or_else(missing)?;
         let adapter = if target_column.fill == Fill::Generated {
             Adapter::Skip
+        } else if column.unlogged {
+            return Err(format!(
+                "column {} is generated at the source, whose log leaves it out of updates and deletes: make the \
+                 target's a generated one too, alter table {} drop column {quoted}, add column {quoted} {} generated \
+                 always as (...) stored",
+                target_column.name,
+                target.quoted(),
+                target_column.type_text,
+                quoted = quote_identifier(&target_column.name),
+            ));
         } else {
             types::adapter(&column.column_type, target_column, &self.policy).ok_or_else(|| {
                 format!(

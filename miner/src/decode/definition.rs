@@ -125,6 +125,7 @@ fn column(
         column_type,
         nullable: wire.nullable,
         generated: hint.is_some_and(|hint| hint.generated),
+        unlogged: false,
         name,
     })
 }

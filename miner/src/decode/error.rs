@@ -91,9 +91,7 @@ pub enum DecodeError {
         reason: Box<DefinitionFault>,
     },
     /// A row image without all columns (`binlog_row_image` is not FULL).
-    #[error(
-        "{table}: row image has {present} of {columns} columns: set binlog_row_image = FULL (MariaDB 11 leaves generated columns out of updates and deletes even so)"
-    )]
+    #[error("{table}: row image has {present} of {columns} columns: set binlog_row_image = FULL")]
     PartialRowImage {
         /// The table.
         table: Box<TableName>,

@@ -29,6 +29,9 @@ mod sources;
 /// Tables that do not fit, statements that are not carried.
 mod tables;
 
+/// Columns that events and tables see differently.
+mod columns;
+
 /// Transactions and events beyond plain ones.
 mod events;
 
