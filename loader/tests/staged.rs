@@ -68,7 +68,7 @@ impl Lines {
     }
     pub(crate) fn statement(&mut self, table: &str, statement: &str) -> &mut Self {
         let mut line = Vec::new();
-        codec::write_statement(&mut line, DATABASE, table, statement);
+        codec::write_statement(&mut line, DATABASE, table, statement, None);
         self.text.push(line);
         self
     }

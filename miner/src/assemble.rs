@@ -422,8 +422,12 @@ impl Assembler {
                     if !self.tables.selects(table) {
                         continue;
                     }
-                    self.open
-                        .push_statement(&table.database, &table.table, &text);
+                    let changes = match tables.as_slice() {
+                        [_] => self.changes(table, &text, backslash),
+                        _ => None,
+                    };
+                    let name = (table.database.as_str(), table.table.as_str());
+                    self.open.push_statement(name, &text, changes.as_deref());
                     self.tables.supersede(table, end);
                 }
                 Ok(self.end_statement(header))
@@ -453,7 +457,7 @@ impl Assembler {
             }
             Statement::DropDatabase(name) => {
                 if self.tables.selects_database(&name) {
-                    self.open.push_statement(&name, "*", &text);
+                    self.open.push_statement((&name, "*"), &text, None);
                     self.tables.supersede_database(&name, end);
                 }
                 Ok(self.end_statement(header))
@@ -464,6 +468,12 @@ impl Assembler {
             }
             Statement::Other => Ok(self.end_statement(header)),
         }
+    }
+
+    /// What an ALTER TABLE does, as JSON, where that is known in full.
+    fn changes(&self, table: &TableName, text: &str, backslash: Backslash) -> Option<String> {
+        let changes = statement::changes(text, backslash, self.tables.in_force(table))?;
+        serde_json::to_string(&changes).ok()
     }
 
     /// A statement outside of an explicit transaction is one of its own.

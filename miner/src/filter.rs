@@ -257,6 +257,14 @@ impl Tables {
         }
     }
 
+    /// The version in force, if rows of the table have passed.
+    pub fn in_force(&self, name: &TableName) -> Option<&TableDefinition> {
+        self.known
+            .latest
+            .get(name)
+            .map(|(_, definition)| definition)
+    }
+
     /// Ends the version in force: a DDL statement that ends at `position` has passed. The next
     /// table map finds a definition anew.
     pub fn supersede(&mut self, name: &TableName, position: &BinlogPosition) {

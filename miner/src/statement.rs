@@ -4,12 +4,14 @@
 //! DDL; which tables a DDL statement names is read with a small tokenizer that knows quotes
 //! and comments. It does not parse SQL: what it does not recognise is [`Statement::Other`].
 
+mod changes;
 mod tokens;
 
 use common::table::TableName;
 
 use tokens::{Token, Tokens};
 
+pub use changes::changes;
 pub use tokens::Backslash;
 
 /// A statement's meaning.
@@ -126,7 +128,9 @@ fn table(tokens: &mut Tokens<'_>, database: &str) -> Option<TableName> {
 }
 
 fn alter(mut tokens: Tokens<'_>, database: &str) -> Statement {
-    tokens.skip_keywords(&["ONLINE", "IGNORE"]);
+    tokens.skip_keywords(&["ONLINE"]);
+    // MariaDB's ALTER IGNORE deletes rows that a new unique index would refuse.
+    let drops_rows = tokens.skip_keywords(&["IGNORE"]);
     if tokens.keyword().as_deref() != Some("TABLE") {
         return Statement::Other;
     }
@@ -134,7 +138,7 @@ fn alter(mut tokens: Tokens<'_>, database: &str) -> Statement {
     let Some(altered) = table(&mut tokens, database) else {
         return Statement::Other;
     };
-    if is_index_ddl(tokens.clone()) {
+    if !drops_rows && is_index_ddl(tokens.clone()) {
         return Statement::IndexDdl(altered);
     }
     let mut tables = vec![altered];
@@ -324,6 +328,7 @@ mod tests {
             ("create or replace table t (a int)", &["t"]),
             ("alter table t add primary key (a)", &["t"]),
             ("alter table t add index i (a), drop column b", &["t"]),
+            ("alter ignore table t add unique (a)", &["t"]),
             ("/*!50000 alter*/ table t engine=innodb -- x", &["t"]),
         ] {
             let tables = tables.iter().map(|table| name(table)).collect();

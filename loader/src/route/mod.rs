@@ -74,6 +74,11 @@ impl Router {
         }
     }
 
+    /// What the configuration says about values.
+    pub fn policy(&self) -> &ValuePolicy {
+        &self.policy
+    }
+
     /// Where the rules send a table.
     pub fn address(&self, source: &TableName) -> Address {
         let rule = self.rules.iter().find(|rule| rule.matches(source));
@@ -251,7 +256,7 @@ fn key_column(cell: &Cell, target: &TargetTable) -> Option<KeyColumn> {
 }
 
 /// The name that equals `name`, else the only one that equals it up to letter case.
-fn unique_match<'a>(
+pub(crate) fn unique_match<'a>(
     name: &str,
     candidates: impl Iterator<Item = &'a String>,
 ) -> Result<Option<usize>, Vec<String>> {

@@ -32,6 +32,9 @@ mod tables;
 /// Columns that events and tables see differently.
 mod columns;
 
+/// ALTER TABLE, and whether the target has done the same.
+mod altered;
+
 /// Transactions and events beyond plain ones.
 mod events;
 
