@@ -14,8 +14,8 @@ use common::staging::codec::RowMark;
 use common::table::TableName;
 
 use crate::decode::{
-    ARTIFICIAL_FLAG, AlterPhase, Event, EventHeader, EventParser, MariaDbForm, QueryEvent,
-    RowImage, RowOperation, RowsEvent, TransactionPayload, XaPhase, event_name,
+    ARTIFICIAL_FLAG, AlterPhase, Event, EventHeader, EventParser, LoadData, MariaDbForm,
+    QueryEvent, RowImage, RowOperation, RowsEvent, TransactionPayload, XaPhase, event_name,
 };
 use crate::error::{MinerError, Place};
 use crate::filter::{BeforeImage, Replicated, Tables};
@@ -243,12 +243,8 @@ impl Assembler {
                 "the source logged an incident: it may have lost changes",
                 "load the tables anew and start behind this position",
             )),
-            Event::LoadData(_) => Err(refused(
-                end,
-                None,
-                "LOAD DATA is logged as a statement",
-                "set global binlog_format = 'ROW' at the source, load the tables anew and start behind this position",
-            )),
+            // The last of its events has the statement.
+            Event::LoadData(LoadData::Execute(query)) => self.query(header, &query, end),
             Event::StartEncryption
             | Event::BinlogCheckpoint { .. }
             | Event::GroupReplication { .. }
@@ -257,6 +253,7 @@ impl Assembler {
             | Event::Intvar { .. }
             | Event::Rand { .. }
             | Event::UserVar { .. }
+            | Event::LoadData(_)
             | Event::Ignorable { .. } => Ok(self.between()),
             Event::Unknown { event_type } => Err(refused(
                 end,
