@@ -528,7 +528,10 @@ mod tests {
         let error = RowDecoder::new(&wider, &definition, NulBytePolicy::Error).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "d.t: definition does not fit the event: 3 columns expected, 4 found"
+            "d.t: definition does not fit the event: 3 columns expected, 4 found; the source logs columns that the \
+             table does not show (a hidden primary key, or the hash of a unique index over long texts), or it was \
+             altered without a log: give it a primary key of its own and shorter indexes, load it anew and start \
+             behind this position, or take it out of the list"
         );
         let mut other = map.clone();
         other.columns[1].metadata = 20;
@@ -536,14 +539,16 @@ mod tests {
         assert_eq!(
             error.to_string(),
             "d.t: definition does not fit the event: column t: VARCHAR(10) latin1 expected, \
-             VARCHAR or VARBINARY of 20 bytes found"
+             VARCHAR or VARBINARY of 20 bytes found; load the table anew and start behind this position, or take \
+             it out of the list"
         );
         let mut other = map;
         other.columns[0].type_code = wire::LONGLONG;
         let error = RowDecoder::new(&other, &definition, NulBytePolicy::Error).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "d.t: definition does not fit the event: column id: INT expected, BIGINT found"
+            "d.t: definition does not fit the event: column id: INT expected, BIGINT found; load the table anew and \
+             start behind this position, or take it out of the list"
         );
     }
 
@@ -557,7 +562,8 @@ mod tests {
         let error = RowDecoder::new(&map, &definition, NulBytePolicy::Error).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "d.t: column t has character set swe7, which is not supported"
+            "d.t: column t has character set swe7, which is not supported: take the table out of the list, or give \
+             the column another type, load the table anew and start behind this position"
         );
     }
 }

@@ -38,6 +38,9 @@ mod altered;
 /// Transactions and events beyond plain ones.
 mod events;
 
+/// What has surprised replication tools before.
+mod traps;
+
 /// Two copies of a program.
 mod copies;
 
