@@ -283,12 +283,14 @@ select d.definition_id,
        d.database_name,
        d.table_name,
        c.names,
+       c.unlogged,
        coalesce(k.key_names, '{}') as key_names,
        coalesce(k.key_numbers, '{}') as key_numbers,
        cardinality(c.names) as column_count
   from mysql2gp.definition d
  cross join lateral (
-       select array_agg(e.col ->> 'name' order by e.n) as names
+       select array_agg(e.col ->> 'name' order by e.n) as names,
+              coalesce(array_agg(e.col ->> 'name') filter (where e.col ? 'unlogged'), '{}') as unlogged
          from jsonb_array_elements(d.definition -> 'columns') with ordinality as e(col, n)) c
  cross join lateral (
        select array_agg(c.names[e.i::integer + 1] order by e.n) as key_names,
@@ -326,11 +328,11 @@ select c.first_event_seq + l.events_before as event_seq,
        end as key,
        case left(l.line, 1)
            when 'K' then mysql2gp.object(d.key_names, v.cells[d.column_count + 1 :])
-           when 'u' then mysql2gp.object(d.names, v.cells[d.column_count + 1 :])
-           when 'd' then mysql2gp.object(d.names, v.cells)
+           when 'u' then mysql2gp.object(d.names, v.cells[d.column_count + 1 :]) - d.unlogged
+           when 'd' then mysql2gp.object(d.names, v.cells) - d.unlogged
        end as before,
        case
-           when left(l.line, 1) in ('I', 'U', 'K', 'u') then mysql2gp.object(d.names, v.cells[1 : d.column_count])
+           when left(l.line, 1) in ('I', 'U', 'K', 'u') then mysql2gp.object(d.names, v.cells[1 : d.column_count]) - d.unlogged
        end as after,
        case when left(l.line, 1) = 'S' then v.cells[3] end as statement
   from mysql2gp.chunk c

@@ -2,6 +2,7 @@
 
 use common::error::ErrorClass;
 use common::pg::PgError;
+use common::position::BinlogPosition;
 use common::table::TableName;
 
 use crate::route::{RouteError, RowError};
@@ -34,6 +35,15 @@ pub enum ApplyError {
         /// Triggers and foreign keys.
         hazards: Vec<String>,
     },
+    /// A statement whose changes the target does not show.
+    #[error(
+        "the statement at {position} on table {} changes it beyond its rows: {}; target table {} does not show that \
+         the same is done there: {}; make the same change by hand and start the loader again, with `binlog_loader ack \
+         {position}` before if what is missing is on purpose",
+        .0.source_table, .0.statement, .0.target_table, .0.lacking.join("; "),
+        position = .0.position
+    )]
+    Statement(Box<NotRepeated>),
     /// The target refuses a row.
     #[error(
         "target table {} refuses a row of {} {}: {reason}; mysql2gp.events shows the rows; correct the target table \
@@ -74,6 +84,21 @@ pub enum ApplyError {
     },
 }
 
+/// A statement that was not repeated on the target, as far as can be seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotRepeated {
+    /// End of the statement's transaction.
+    pub position: BinlogPosition,
+    /// The source table.
+    pub source_table: TableName,
+    /// The target table.
+    pub target_table: String,
+    /// The statement, cut.
+    pub statement: String,
+    /// What the target would have to have.
+    pub lacking: Vec<String>,
+}
+
 /// Where a row was refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
@@ -93,6 +118,7 @@ impl ApplyError {
             Self::Pg(error) => error.class(),
             Self::Route(error) => error.class(),
             Self::Hazards { .. }
+            | Self::Statement(_)
             | Self::Refused { .. }
             | Self::TooManyDeleted { .. }
             | Self::Row { .. } => ErrorClass::Operator,

@@ -12,6 +12,7 @@
 //! It does not decide what a batch is, and it does not retry.
 
 mod error;
+mod fit;
 mod keyless;
 mod statements;
 mod table;
@@ -22,11 +23,12 @@ use std::collections::HashMap;
 use common::pg::Operation as _;
 use common::table::{DefinitionId, TableDefinition, TableName};
 
-pub use error::{ApplyError, Place};
+pub use error::{ApplyError, NotRepeated, Place};
 
+use crate::compact::shorten;
 use crate::layout::Layout;
 use crate::progress::Progress;
-use crate::round::{Counts, Overlap, Round, TableChanges};
+use crate::round::{Counts, Overlap, Round, Statement, TableChanges};
 use crate::route::{Route, Router};
 use crate::target::catalog;
 use crate::target::session::{ReplicaRole, SessionError, TargetSession};
@@ -183,6 +185,9 @@ impl Applier {
             }
         };
         self.outcome = Outcome::Open;
+        if let (Some(statement), Some(end)) = (&round.statement, &round.end) {
+            self.check_fit(statement, end)?;
+        }
         let applied_before = self.applied.len();
         if self.write(round, Path::Straight)? == Written::MetDuplicate {
             self.duplicates += 1;
@@ -251,6 +256,30 @@ impl Applier {
             });
         }
         Ok(route)
+    }
+
+    /// The target must show that what the statement did at the source is done here.
+    fn check_fit(&mut self, statement: &Statement, end: &Progress) -> Result<(), ApplyError> {
+        let address = self.router.address(&statement.table);
+        let client = &mut self.session.client;
+        let found = catalog::find_tables(client, &address.schema, &address.table)?;
+        let target = self.router.choose(&statement.table, &address, found)?;
+        let lacking = fit::lacking(client, &target, &statement.changes, self.router.policy())?;
+        if lacking.is_empty() {
+            log::info!(
+                "the target has what the statement changed table={} position={}",
+                statement.table,
+                end.position
+            );
+            return Ok(());
+        }
+        Err(ApplyError::Statement(Box::new(NotRepeated {
+            position: end.position.clone(),
+            source_table: statement.table.clone(),
+            target_table: target.display(),
+            statement: shorten(&statement.text),
+            lacking,
+        })))
     }
 
     fn write(&mut self, round: &Round, path: Path) -> Result<Written, ApplyError> {
