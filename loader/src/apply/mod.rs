@@ -19,6 +19,7 @@ mod text_array;
 
 use std::collections::HashMap;
 
+use common::crash::{self, Point};
 use common::pg::Operation as _;
 use common::position::LogId;
 use common::table::{DefinitionId, TableDefinition, TableName};
@@ -163,6 +164,7 @@ impl Applier {
         self.session.begin()?;
         self.session
             .commit(&self.log_id, &self.staging_id, progress)?;
+        crash::point(Point::LoaderAdvanced);
         Ok(())
     }
 
@@ -175,6 +177,7 @@ impl Applier {
             Outcome::Committed => {
                 self.applied.clear();
                 self.session.begin()?;
+                crash::point(Point::LoaderBegun);
                 REDO_BATCH
             }
             Outcome::Open => {
@@ -207,9 +210,12 @@ impl Applier {
                     .batch_execute("savepoint round")
                     .operation("set savepoint")?;
             }
+            crash::point(Point::LoaderOpenRound);
             return Ok(Outcome::Open);
         };
+        crash::point(Point::LoaderBeforeCommit);
         self.session.commit(&self.log_id, &self.staging_id, end)?;
+        crash::point(Point::LoaderAfterCommit);
         Ok(Outcome::Committed)
     }
 
@@ -290,6 +296,7 @@ impl Applier {
             client
                 .batch_execute(&table.statements.truncate)
                 .map_err(|error| at.error(&error, "truncate target table"))?;
+            crash::point(Point::LoaderTruncated);
         }
         let net_deletes = if changes.layout.is_keyless() {
             let deletes = at.count_keyless_deletes();

@@ -21,6 +21,7 @@ use std::thread::{Builder, Scope, ScopedJoinHandle};
 use std::time::{Duration, Instant, SystemTime};
 
 use common::checkpoint::Checkpoint;
+use common::crash::{self, Point};
 use common::error::chain;
 use common::position::BinlogPosition;
 use common::retry::Backoff;
@@ -214,6 +215,7 @@ impl Runner<'_> {
             self.settings.task.lock_timeout,
             self.shutdown,
         )?;
+        crash::point(Point::LoaderLocked);
         session.create_tables()?;
         if let Some(epoch) = self.epoch {
             session.resume_epoch(epoch)?;
@@ -252,7 +254,9 @@ impl Runner<'_> {
                     miner: &miner,
                     router: &router,
                 };
-                start::begin(&surroundings, session, fetcher)?
+                let checkpoint = start::begin(&surroundings, session, fetcher)?;
+                crash::point(Point::LoaderEpochRaised);
+                checkpoint
             }
         };
         let Some(miner) = self.wait_for_miner(fetcher, Some(&checkpoint.applied))? else {
@@ -302,6 +306,9 @@ impl Runner<'_> {
                     describe_staged(staged, reached)
                 );
                 return Ok(None);
+            }
+            if reached.is_some() {
+                crash::point(Point::LoaderHealing);
             }
             if !told {
                 log::info!(

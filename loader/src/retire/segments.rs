@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
+use common::crash::{self, Point};
 use common::pg::{Operation as _, PgError};
 use common::staging::segment_table;
 use postgres::Client;
@@ -67,6 +68,7 @@ impl Segments {
 }
 
 fn drop_segment(client: &mut Client, number: i64) -> Result<(), PgError> {
+    crash::point(Point::LoaderBeforeDrop);
     let mut transaction = client.transaction().operation("drop a segment")?;
     transaction
         .batch_execute(LOCK_TIMEOUT)
@@ -80,5 +82,8 @@ fn drop_segment(client: &mut Client, number: i64) -> Result<(), PgError> {
             &[&number],
         )
         .operation("drop a segment")?;
-    transaction.commit().operation("drop a segment")
+    crash::point(Point::LoaderInDrop);
+    transaction.commit().operation("drop a segment")?;
+    crash::point(Point::LoaderAfterDrop);
+    Ok(())
 }

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use common::crash::{self, Point};
 use common::gtid::GtidSet;
 use common::pg::{Operation as _, PgError, connect};
 use common::position::{BinlogPosition, LogId};
@@ -62,7 +63,9 @@ impl StagingSession {
             task: settings.task.name.clone(),
         };
         session.lock(settings.task.lock_timeout, shutdown)?;
+        crash::point(Point::MinerLocked);
         session.raise_epoch(settings)?;
+        crash::point(Point::MinerEpochRaised);
         Ok(session)
     }
 
