@@ -39,6 +39,13 @@ mod task;
 /// Source against target, row by row.
 mod compare;
 
+/// Random transactions.
+#[expect(
+    clippy::unwrap_used,
+    reason = "bookkeeping that is wrong is a test that has failed"
+)]
+pub mod workload;
+
 pub use compare::{CellRule, Comparison, Difference, Report, SourceTable, TargetTable};
 pub use mysql_server::{Binlog, Flavor, MysqlBuilder, MysqlServer, RowMetadata};
 pub use pg_server::{PgBuilder, PgServer};
