@@ -122,6 +122,17 @@ impl LoaderError {
         }
     }
 
+    /// Whether another loader has the task.
+    pub fn is_of_another_loader(&self) -> bool {
+        matches!(
+            self,
+            Self::Session(SessionError::Held { .. } | SessionError::Fenced { .. })
+                | Self::Apply(ApplyError::Session(
+                    SessionError::Held { .. } | SessionError::Fenced { .. }
+                ))
+        )
+    }
+
     /// The server that is away, when that is the reason.
     pub fn unreachable(&self) -> Option<Server> {
         if self.class() != ErrorClass::Unreachable {

@@ -63,7 +63,6 @@ const REREAD_INTERVAL: Duration = Duration::from_secs(1);
 pub fn run(settings: &Settings, until: &Until, shutdown: &Shutdown) -> Result<(), LoaderError> {
     let (retirer, reporter) = Retirer::new(settings.staging.clone(), settings.loader.keep_applied);
     let retire = spawn("retire", || retirer.run())?;
-    reporter.state(LoaderState::Starting);
     let mut runner = Runner {
         settings,
         until,
@@ -78,6 +77,8 @@ pub fn run(settings: &Settings, until: &Until, shutdown: &Shutdown) -> Result<()
     drop(runner);
     match &result {
         Ok(()) => reporter.state(LoaderState::Stopped),
+        // The state is the other loader's.
+        Err(error) if error.is_of_another_loader() => {}
         Err(error) => reporter.report(Report::State(LoaderState::Failed, Some(chain(error)))),
     }
     drop(reporter);
@@ -214,7 +215,9 @@ impl Runner<'_> {
             &self.settings.task.name,
             self.settings.task.lock_timeout,
             self.shutdown,
+            self.epoch,
         )?;
+        self.reporter.state(LoaderState::Starting);
         crash::point(Point::LoaderLocked);
         session.create_tables()?;
         if let Some(epoch) = self.epoch {

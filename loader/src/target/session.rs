@@ -101,15 +101,18 @@ pub struct TargetSession {
 }
 
 impl TargetSession {
-    /// Connects and takes the task's lock, waiting up to `lock_timeout` for a holder.
+    /// Connects and takes the task's lock, waiting up to `lock_timeout` for a holder. `before`
+    /// is the epoch of the session that this one follows, when there was one.
     ///
     /// # Errors
-    /// When the server is away, or somebody else holds the task.
+    /// When the server is away, somebody else holds the task, or has taken it over since
+    /// `before`.
     pub fn open(
         conninfo: &Conninfo,
         task: &str,
         lock_timeout: Duration,
         shutdown: &Shutdown,
+        before: Option<i64>,
     ) -> Result<Self, SessionError> {
         let mut client = pg::connect(conninfo, "binlog_loader")?;
         client
@@ -121,7 +124,7 @@ impl TargetSession {
             task: task.into(),
             epoch: None,
         };
-        lock::take(&mut session, lock_timeout, shutdown)?;
+        lock::take(&mut session, lock_timeout, shutdown, before)?;
         Ok(session)
     }
 
@@ -227,6 +230,24 @@ impl TargetSession {
             });
         }
         self.epoch = Some(epoch);
+        Ok(())
+    }
+
+    /// Whether a later loader holds the task.
+    pub(super) fn check_not_overtaken(&mut self, epoch: i64) -> Result<(), SessionError> {
+        let row = self
+            .client
+            .query_opt(
+                "select epoch from mysql2gp.checkpoint where task = $1",
+                &[&self.task],
+            )
+            .operation("read the epoch")?;
+        if row.is_some_and(|row| row.get::<_, i64>(0) > epoch) {
+            return Err(SessionError::Fenced {
+                task: self.task.clone(),
+                epoch,
+            });
+        }
         Ok(())
     }
 

@@ -56,11 +56,13 @@ pub fn run(settings: &Settings, bound: &Bound, shutdown: &Shutdown) -> Result<()
     let mut bound = bound.clone();
     let mut session = None;
     let mut outage = Outage::default();
+    let mut epoch = None;
     while !shutdown.requested() {
         let attempt = Attempt {
             settings,
             shutdown,
             outage: &mut outage,
+            epoch: &mut epoch,
         };
         let mut error = match attempt.run(&mut session, &mut bound) {
             Ok(()) => break,
@@ -134,6 +136,8 @@ struct Attempt<'a> {
     settings: &'a Settings,
     shutdown: &'a Shutdown,
     outage: &'a mut Outage,
+    /// Of the last session on staging.
+    epoch: &'a mut Option<i64>,
 }
 
 impl Attempt<'_> {
@@ -146,8 +150,13 @@ impl Attempt<'_> {
     ) -> Result<(), MinerError> {
         let open = match session {
             Some(open) => open,
-            None => session.insert(StagingSession::open(self.settings, self.shutdown)?),
+            None => session.insert(StagingSession::open(
+                self.settings,
+                self.shutdown,
+                *self.epoch,
+            )?),
         };
+        *self.epoch = Some(open.epoch());
         let prepared = match self.prepare(open, bound) {
             Ok(prepared) => prepared,
             Err(error) => {

@@ -1,5 +1,7 @@
 //! Two copies of a program.
 
+use serde_json::json;
+
 use crate::rig::{Rig, Run, assert_ends, assert_stops, loader, miner};
 
 #[test]
@@ -20,6 +22,11 @@ fn a_second_copy_says_who_holds_the_task_and_exits() {
             assert_ends(&mut second, 1, &["copies_staging", "another", &pid]);
         }
     }
+    // What the status shows is the holders' state.
+    for column in ["miner_state", "loader_state"] {
+        assert_eq!(rig.status_of(&task, column), json!("running"));
+    }
+    assert_eq!(rig.status_of(&task, "last_error"), json!(null));
     // The first ones did not notice.
     rig.source_sql(&["insert into t values (2, 'y')"]);
     rig.wait_applied(&task, &mut [&mut mining, &mut loading]);
