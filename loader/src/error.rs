@@ -4,6 +4,7 @@ use common::error::ErrorClass;
 use common::pg::PgError;
 use common::position::BinlogPosition;
 use common::table::TableName;
+use postgres::error::SqlState;
 
 use crate::apply::ApplyError;
 use crate::compact::CompactError;
@@ -131,6 +132,18 @@ impl LoaderError {
                     SessionError::Held { .. } | SessionError::Fenced { .. }
                 ))
         )
+    }
+
+    /// Whether a server's disk is full: it answers, but nothing can be written.
+    pub fn is_disk_full(&self) -> bool {
+        let (Self::Fetch(FetchError::Pg(error))
+        | Self::Session(SessionError::Pg(error))
+        | Self::Apply(ApplyError::Pg(error) | ApplyError::Session(SessionError::Pg(error)))
+        | Self::Target(error)) = self
+        else {
+            return false;
+        };
+        error.sqlstate() == Some(&SqlState::DISK_FULL)
     }
 
     /// The server that is away, when that is the reason.

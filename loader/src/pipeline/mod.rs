@@ -17,6 +17,7 @@ mod compact_loop;
 mod fetch_loop;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{Builder, Scope, ScopedJoinHandle};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -71,6 +72,7 @@ pub fn run(settings: &Settings, until: &Until, shutdown: &Shutdown) -> Result<()
         session: None,
         epoch: None,
         goal: None,
+        applied: AtomicBool::new(false),
     };
     let result = runner.run();
     // Frees the task's lock before the last words.
@@ -118,6 +120,8 @@ struct Runner<'a> {
     epoch: Option<i64>,
     /// Staged position to reach, with `--once`.
     goal: Option<BinlogPosition>,
+    /// Whether a batch was applied since the last outage.
+    applied: AtomicBool,
 }
 
 /// Why a flow ended without an error.
@@ -137,7 +141,13 @@ impl Runner<'_> {
             match self.flow(&mut outage, &mut backoff) {
                 Ok(Ended::Done | Ended::Stopped) => return Ok(()),
                 Err(LoaderError::Session(SessionError::Stopped)) => return Ok(()),
-                Err(error) => self.survive(error, &mut outage)?,
+                Err(error) => {
+                    if self.applied.swap(false, Ordering::Relaxed) {
+                        outage = None;
+                        backoff.reset();
+                    }
+                    self.survive(error, &mut outage)?;
+                }
             }
             if backoff.wait(self.shutdown) == Waited::Stop {
                 return Ok(());
@@ -150,20 +160,30 @@ impl Runner<'_> {
         let Some(server) = error.unreachable() else {
             return Err(error);
         };
+        let away = if error.is_disk_full() {
+            Away::Space
+        } else {
+            Away::Server
+        };
         let since = match outage {
-            Some(outage) if outage.server == server => outage.since,
+            Some(outage) if (outage.server, outage.away) == (server, away) => outage.since,
             _ => {
                 log::warn!("{}: waiting for the server", chain(&error));
-                let state = match server {
-                    Server::Staging => LoaderState::WaitingStaging,
-                    Server::Target => LoaderState::WaitingTarget,
-                };
-                self.reporter
-                    .report(Report::State(state, Some(chain(&error))));
                 Instant::now()
             }
         };
-        *outage = Some(Outage { server, since });
+        let state = match (away, server) {
+            (Away::Space, _) => LoaderState::WaitingSpace,
+            (Away::Server, Server::Staging) => LoaderState::WaitingStaging,
+            (Away::Server, Server::Target) => LoaderState::WaitingTarget,
+        };
+        self.reporter
+            .report(Report::State(state, Some(chain(&error))));
+        *outage = Some(Outage {
+            server,
+            away,
+            since,
+        });
         if *self.until == Until::Staged && since.elapsed() >= self.settings.source.connect_timeout {
             return Err(error);
         }
@@ -179,14 +199,17 @@ impl Runner<'_> {
         let settings = self.settings;
         let mut fetcher = Fetcher::open(&settings.staging, &settings.task.name)?;
         let mut session = self.open_session()?;
-        if let Some(outage) = outage.take() {
+        // Whether there is space shows when a batch is applied.
+        if let Some(outage) = outage.take_if(|outage| outage.away == Away::Server) {
             log::info!(
                 "{} is back outage_s={}",
                 outage.server,
                 outage.since.elapsed().as_secs()
             );
         }
-        backoff.reset();
+        if outage.is_none() {
+            backoff.reset();
+        }
         let begin = self.find_begin(&mut fetcher, &mut session);
         self.epoch = session.epoch().or(self.epoch);
         match begin {
@@ -412,7 +435,14 @@ impl Runner<'_> {
                 compact_loop::CompactLoop::new(compactor, loader, texts, spares, rounds_in)
                     .run(self.shutdown)
             })?;
-            let applied = apply_loop::run(applier, &rounds, &spares_in, &self.reporter, loader);
+            let applied = apply_loop::run(
+                applier,
+                &rounds,
+                &spares_in,
+                &self.reporter,
+                loader,
+                &self.applied,
+            );
             // The receiver's end stops the compactor, and that stops the fetcher.
             drop((rounds, spares_in));
             trigger.fire();
@@ -439,8 +469,18 @@ fn describe_staged(staged: Option<&BinlogPosition>, reached: Option<&BinlogPosit
     }
 }
 
+/// What a server lacks.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Away {
+    /// It does not answer.
+    Server,
+    /// Its disk is full.
+    Space,
+}
+
 struct Outage {
     server: Server,
+    away: Away,
     since: Instant,
 }
 

@@ -35,6 +35,8 @@ pub enum LoaderState {
     WaitingStaging,
     /// The target is away.
     WaitingTarget,
+    /// The target's disk, or staging's, is full.
+    WaitingSpace,
     /// Ended in good order.
     Stopped,
     /// Ended with an error.
@@ -49,6 +51,7 @@ impl LoaderState {
             Self::Running => "running",
             Self::WaitingStaging => "waiting_staging",
             Self::WaitingTarget => "waiting_target",
+            Self::WaitingSpace => "waiting_space",
             Self::Stopped => "stopped",
             Self::Failed => "failed",
         }
