@@ -21,6 +21,9 @@ mod template;
 /// Child processes.
 mod process;
 
+/// Disks that become full.
+mod small_disk;
+
 /// MySQL and MariaDB.
 mod mysql_server;
 
@@ -51,6 +54,7 @@ pub use mysql_server::{Binlog, Flavor, MysqlBuilder, MysqlServer, RowMetadata};
 pub use pg_server::{PgBuilder, PgServer};
 pub use program::{Launch, Program, binary};
 pub use proxy::Proxy;
+pub use small_disk::SmallDisk;
 pub use task::{TaskBuilder, TaskFiles};
 pub use wait::{holds_within, wait_until};
 

@@ -138,9 +138,9 @@ impl Fault {
             Self::Fenced(who) => overtake(site, who),
             Self::Healing => heal(site),
             Self::Advanced => {
-                let before = take_over(site, (Point::LoaderAdvanced, 1));
-                site.writer.set(Mode::LeftOut);
-                die_of_it(site, &self.kind(), before);
+                die_at(site, Point::LoaderAdvanced, |site, _| {
+                    site.writer.set(Mode::LeftOut);
+                });
                 site.writer.set(Mode::Mixed);
             }
         }
@@ -173,34 +173,46 @@ fn kill_server(site: &mut Site, server: Server) {
     }
 }
 
-/// Starts the loader armed with this; returns what it was armed with.
-fn take_over(site: &mut Site, armed: Armed) -> Option<Armed> {
-    let before = site.loader.armed;
-    site.loader.program.kill9();
-    site.start_armed(Who::Loader, Some(armed));
-    before
+/// Has the loader die at this place, which `reach` makes it come by.
+fn die_at(site: &mut Site, point: Point, reach: impl FnOnce(&mut Site, &str)) {
+    let kind = format!("at {}", point.name());
+    let died = site.tally.kind_count(&kind);
+    let loader = &mut site.loader;
+    loader.program.kill9();
+    if let Some(before) = loader.armed.take() {
+        loader.queue.push_front(before);
+    }
+    site.start_armed(Who::Loader, Some((point, 1)));
+    reach(site, &kind);
+    site.wait(&kind, |site| site.tally.kind_count(&kind) > died);
 }
 
-/// Waits for the loader's death, and starts it with what it was armed with before.
-fn die_of_it(site: &mut Site, kind: &str, before: Option<Armed>) {
-    if let Some(before) = before {
-        site.loader.queue.push_front(before);
-    }
-    let died = site.tally.kind_count(kind);
-    site.wait(kind, |site| site.tally.kind_count(kind) > died);
-}
+/// How often staging is killed until it has lost something.
+const TRIES: usize = 20;
 
 /// Staging loses commits that are applied; while they are mined again, the loader waits.
 fn heal(site: &mut Site) {
-    let before = take_over(site, (Point::LoaderHealing, 1));
-    // Both are at work, and the target has what staging has not yet written to disk.
-    let end = site.rig.source.binlog_end();
-    site.wait("the target to be ahead", |site| {
-        site.applied().is_some_and(|applied| applied > end)
+    die_at(site, Point::LoaderHealing, |site, kind| {
+        let died = site.tally.kind_count(kind);
+        for _ in 0..TRIES {
+            let end = site.rig.source.binlog_end();
+            site.wait("the target to go on", |site| {
+                site.applied().is_some_and(|applied| applied > end)
+            });
+            site.tend();
+            site.miner.program.sigstop();
+            site.wait("the target to have what is staged", |site| {
+                site.tally.kind_count(kind) > died || site.applied() >= site.staged()
+            });
+            kill_server(site, Server::Staging);
+            if site.tally.kind_count(kind) > died || site.staged() < site.applied() {
+                return;
+            }
+            // Something had made staging write everything to disk.
+            site.miner.program.sigcont();
+        }
+        panic!("staging has lost nothing in {TRIES} tries");
     });
-    site.miner.program.sigstop();
-    kill_server(site, Server::Staging);
-    die_of_it(site, &Fault::Healing.kind(), before);
     site.miner.program.sigcont();
 }
 

@@ -30,6 +30,9 @@ mod faults;
 /// Random faults in a random workload.
 mod random;
 
+/// Full disks.
+mod disk;
+
 /// Release builds cannot be made to die.
 mod release;
 

@@ -55,13 +55,14 @@ pub(crate) struct Runner {
 
 /// Everything.
 pub(crate) struct Site {
+    /// Ends first: it needs the source.
+    pub(crate) writer: Writer,
     pub(crate) rig: Rig,
     pub(crate) task: Task,
     pub(crate) files: TaskFiles,
     proxies: [Proxy; 3],
     pub(crate) miner: Runner,
     pub(crate) loader: Runner,
-    pub(crate) writer: Writer,
     pub(crate) tally: Tally,
     started: Instant,
 }
@@ -208,6 +209,16 @@ impl Site {
                 &[],
             )
             .ok()??;
+        let position: i64 = row.get(1);
+        Some((row.get(0), position.unsigned_abs()))
+    }
+
+    /// What the miner has staged; `None` while staging cannot tell.
+    pub(crate) fn staged(&self) -> Option<Position> {
+        let mut client = self.rig.staging.try_connect(&self.task.staging).ok()?;
+        let row = client
+            .query_one("select staged_file, staged_pos from mysql2gp.miner", &[])
+            .ok()?;
         let position: i64 = row.get(1);
         Some((row.get(0), position.unsigned_abs()))
     }
