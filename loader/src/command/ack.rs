@@ -27,13 +27,8 @@ pub fn run(
 ) -> Result<(), CommandError> {
     let task = &settings.task.name;
     let mut fetcher = Fetcher::open(&settings.staging, task)?;
-    let mut session = TargetSession::open(
-        &settings.target.conninfo,
-        task,
-        Duration::ZERO,
-        shutdown,
-        None,
-    )?;
+    let mut session =
+        TargetSession::open(&settings.target.conninfo, task, Duration::ZERO, shutdown)?;
     let no_checkpoint = || CommandError::NoCheckpoint { task: task.clone() };
     let checkpoint = session.checkpoint()?.ok_or_else(no_checkpoint)?;
     let miner = fetcher.miner()?.ok_or_else(no_checkpoint)?;

@@ -30,13 +30,8 @@ pub fn run(
 ) -> Result<(), CommandError> {
     let task = &settings.task.name;
     // Whoever runs holds the lock: reset does not wait for it.
-    let mut session = TargetSession::open(
-        &settings.target.conninfo,
-        task,
-        Duration::ZERO,
-        shutdown,
-        None,
-    )?;
+    let mut session =
+        TargetSession::open(&settings.target.conninfo, task, Duration::ZERO, shutdown)?;
     let applied = match session.checkpoint()? {
         Some(checkpoint) => format!("applied up to {}", checkpoint.applied),
         None => "no checkpoint".into(),

@@ -233,10 +233,9 @@ impl Runner<'_> {
         if let Some(session) = self.session.take() {
             return Ok(session);
         }
-        let mut session = TargetSession::open(
+        let mut session = TargetSession::open_to_stay(
             &self.settings.target.conninfo,
-            &self.settings.task.name,
-            self.settings.task.lock_timeout,
+            &self.settings.task,
             self.shutdown,
             self.epoch,
         )?;

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use common::crash::{self, Point};
 use common::gtid::GtidSet;
-use common::pg::{Operation as _, PgError, connect};
+use common::pg::{Operation as _, PgError, connect, set_keepalive};
 use common::position::{BinlogPosition, LogId};
 use common::retry::Backoff;
 use common::settings::Settings;
@@ -62,6 +62,7 @@ impl StagingSession {
         before: Option<i64>,
     ) -> Result<Self, MinerError> {
         let mut client = connect(&settings.staging, "binlog_miner").map_err(MinerError::Staging)?;
+        set_keepalive(&mut client, settings.task.keepalive_timeout).map_err(MinerError::Staging)?;
         migrate(&mut client, &settings.task.name)?;
         let mut session = Self {
             client,
