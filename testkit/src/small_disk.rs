@@ -1,7 +1,9 @@
 //! A small disk of a server's own, which becomes full.
 //!
 //! It is a tmpfs in a mount namespace that one process holds: nobody else sees it, except
-//! through that process's `/proc/PID/root`, and it is gone with the process. It needs root.
+//! through that process's `/proc/PID/root`, and it is gone with the process. Root mounts it;
+//! another user is root in a user namespace, where the system has them, and the server a
+//! user in one within that, since PostgreSQL refuses to be root.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -19,6 +21,10 @@ const MOUNT_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The file that takes the space away.
 const FILLER: &str = "filler";
+
+fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
 
 /// A tmpfs, unmounted on drop.
 #[derive(Debug)]
@@ -38,6 +44,9 @@ impl SmallDisk {
         let scratch = scratch::directory("disk");
         let log = scratch.path().join("log");
         let mut command = RunAs::Caller.command(Path::new("unshare"));
+        if !is_root() {
+            command.args(["--user", "--map-root-user"]);
+        }
         command
             .args(["--mount", "--propagation", "private", "sh", "-c"])
             .arg("mount -t tmpfs -o size=$1,mode=0700 tmpfs \"$2\" && echo mounted && exec sleep infinity")
@@ -52,7 +61,7 @@ impl SmallDisk {
         assert!(
             mounted(),
             "this test needs a small disk, a tmpfs of its own, and mounting one has failed. It takes root (in a \
-             container: the capability SYS_ADMIN). What was said:\n{}",
+             container: the capability SYS_ADMIN) or user namespaces. What was said:\n{}",
             holder.log_tail()
         );
         Self {
@@ -76,8 +85,18 @@ impl SmallDisk {
     pub(crate) fn command(&self, run_as: RunAs, program: &Path) -> Command {
         let inner = run_as.command(program);
         let mut command = Command::new("nsenter");
+        command.args(["--mount", "--target", &self.holder.pid().to_string()]);
+        if !is_root() {
+            let user = rustix::process::geteuid().as_raw();
+            let group = rustix::process::getegid().as_raw();
+            command
+                .args(["--user", "--preserve-credentials", "--"])
+                .args(["unshare", "--user"])
+                .arg(format!("--map-user={user}"))
+                .arg(format!("--map-group={group}"));
+        }
         command
-            .args(["--mount", "--target", &self.holder.pid().to_string(), "--"])
+            .arg("--")
             .arg(inner.get_program())
             .args(inner.get_args());
         command

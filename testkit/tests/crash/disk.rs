@@ -8,7 +8,7 @@ use crate::rig::{
 };
 
 /// Holds an empty database, its WAL and some data.
-const DISK_BYTES: u64 = 400 << 20;
+const DISK_BYTES: u64 = 300 << 20;
 
 /// Less than what is written while the disk is full.
 const LITTLE_BYTES: u64 = 2 << 20;
@@ -20,8 +20,8 @@ fn small() -> PgBuilder {
     // WAL files that exist are used again, so that tables are what finds the disk full.
     PgServer::builder()
         .disk_bytes(DISK_BYTES)
-        .setting("min_wal_size=96MB")
-        .setting("max_wal_size=96MB")
+        .setting("min_wal_size=64MB")
+        .setting("max_wal_size=64MB")
         .setting("checkpoint_timeout=30s")
 }
 
@@ -89,11 +89,11 @@ fn a_full_disk_of_staging_is_waited_for() {
     let mut mining = miner(&setting.files, &[]);
     let mut loading = loader(&setting.files, &[]);
     // Every WAL file that there will be.
-    setting.insert(1500);
+    setting.insert(800);
     setting.arrives(&mut mining, &mut loading);
 
     setting.rig.staging.disk().leave(LITTLE_BYTES);
-    setting.insert(200);
+    setting.insert(100);
     wait_warning(&mut mining, "53100");
     setting.wait_state("miner_state", "waiting_space");
     assert_keeps_running(&mut mining);
@@ -107,7 +107,7 @@ fn a_full_disk_of_staging_is_waited_for() {
     // Not even WAL can be written: the server ends.
     setting.rig.staging.disk().leave(0);
     let before = warnings(&mining, "staging");
-    setting.insert(1500);
+    setting.insert(800);
     wait_until(SOON, "trouble", || warnings(&mining, "staging") > before);
     assert_keeps_running(&mut mining);
     assert_keeps_running(&mut loading);
@@ -123,11 +123,11 @@ fn a_full_disk_of_the_target_is_waited_for() {
     let mut setting = Setting::new(PgServer::start_default(), small().start());
     let mut mining = miner(&setting.files, &[]);
     let mut loading = loader(&setting.files, &[]);
-    setting.insert(1500);
+    setting.insert(800);
     setting.arrives(&mut mining, &mut loading);
 
     setting.rig.target().disk().leave(LITTLE_BYTES);
-    setting.insert(200);
+    setting.insert(100);
     wait_warning(&mut loading, "53100");
     setting.wait_state("loader_state", "waiting_space");
     assert_keeps_running(&mut mining);
@@ -150,10 +150,10 @@ fn above_its_limit_staging_is_emptied_at_once_and_the_miner_waits_for_that() {
         .config
         .clone()
         .set("binlogloader", "keep_applied_seconds", 3600)
-        .set("binlogminer", "staging_soft_limit", 120 << 20)
+        .set("binlogminer", "staging_soft_limit", 80 << 20)
         .write();
     let mut mining = miner(&files, &[]);
-    setting.insert(2000);
+    setting.insert(1300);
     setting.wait_state("miner_state", "waiting_space");
     assert_keeps_running(&mut mining);
     let mut loading = loader(&files, &[]);
