@@ -118,6 +118,29 @@ fn a_full_disk_of_staging_is_waited_for() {
     assert_stops(&mut loading);
 }
 
+/// Nobody frees space but the loader, which was away.
+#[test]
+fn a_backlog_that_fills_the_disk_of_staging_is_applied_and_makes_room() {
+    let mut setting = Setting::new(small().start(), PgServer::start_default());
+    let files = setting
+        .task
+        .config
+        .clone()
+        .set("binlogloader", "keep_applied_seconds", 3600)
+        .write();
+    let mut mining = miner(&files, &[]);
+    setting.insert(2500);
+    wait_warning(&mut mining, "53100");
+    setting.wait_state("miner_state", "waiting_space");
+    // Not even what the loader reports there finds space.
+    setting.rig.staging.disk().leave(0);
+    let mut loading = loader(&files, &[]);
+    setting.arrives(&mut mining, &mut loading);
+    setting.wait_state("miner_state", "running");
+    assert_stops(&mut mining);
+    assert_stops(&mut loading);
+}
+
 #[test]
 fn a_full_disk_of_the_target_is_waited_for() {
     let mut setting = Setting::new(PgServer::start_default(), small().start());
