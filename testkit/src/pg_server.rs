@@ -270,6 +270,36 @@ impl PgServer {
         self.start();
     }
 
+    /// Keeps a copy of the data as they are now, for [`PgServer::restore`]; the server is
+    /// restarted.
+    ///
+    /// # Panics
+    /// When the server does not stop or come up, or has a disk of its own.
+    pub fn save(&mut self) {
+        assert!(self.disk.is_none(), "a small disk has no room for a copy");
+        self.stop();
+        let _ = fs::remove_dir_all(self.saved());
+        fs::create_dir(self.saved()).expect("the directory is ours");
+        scratch::copy_tree(&self.data(), &self.saved());
+        self.start();
+    }
+
+    /// Puts the copy of [`PgServer::save`] in the place of the data; the server is restarted.
+    ///
+    /// # Panics
+    /// When the server does not stop or come up, or there is no copy.
+    pub fn restore(&mut self) {
+        self.stop();
+        fs::remove_dir_all(self.data()).expect("the directory is ours");
+        fs::create_dir(self.data()).expect("the directory is ours");
+        scratch::copy_tree(&self.saved(), &self.data());
+        self.start();
+    }
+
+    fn saved(&self) -> PathBuf {
+        self.directory.path().join("saved")
+    }
+
     /// Starts the server if it has ended by itself.
     ///
     /// # Panics

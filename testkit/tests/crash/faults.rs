@@ -38,6 +38,10 @@ pub(crate) enum Fault {
     Frozen(Who),
     /// A program is frozen and loses its lock; a second copy takes over; the first wakes up.
     Fenced(Who),
+    /// Staging is restored from an old copy.
+    Restored,
+    /// The staging database is dropped and created again.
+    Wiped,
     /// The loader dies while staging, which has lost commits, is mined again.
     Healing,
     /// The loader dies when it has moved the position over what is filtered out.
@@ -54,6 +58,8 @@ impl Fault {
             Self::Frozen(Loader),
             Self::Fenced(Miner),
             Self::Fenced(Loader),
+            Self::Restored,
+            Self::Wiped,
             Self::Healing,
             Self::Advanced,
         ];
@@ -90,6 +96,8 @@ impl Fault {
             Self::LoseAnswer(server) => format!("answer of {server:?} to a commit lost"),
             Self::Frozen(who) => format!("{} frozen, second copy started", who.program()),
             Self::Fenced(who) => format!("{} frozen and overtaken", who.program()),
+            Self::Restored => "staging restored from an old copy".into(),
+            Self::Wiped => "staging dropped and created again".into(),
             Self::Healing => format!("at {}", Point::LoaderHealing.name()),
             Self::Advanced => format!("at {}", Point::LoaderAdvanced.name()),
         }
@@ -108,7 +116,9 @@ impl Fault {
             | Self::Stall(_)
             | Self::LoseAnswer(_)
             | Self::Frozen(_)
-            | Self::Fenced(_) => site.fault(&self.kind()),
+            | Self::Fenced(_)
+            | Self::Restored
+            | Self::Wiped => site.fault(&self.kind()),
         }
         match self {
             Self::Kill(who) => {
@@ -136,6 +146,8 @@ impl Fault {
             }
             Self::Frozen(who) => freeze(site, who),
             Self::Fenced(who) => overtake(site, who),
+            Self::Restored => restore(site),
+            Self::Wiped => wipe(site),
             Self::Healing => heal(site),
             Self::Advanced => {
                 die_at(site, Point::LoaderAdvanced, |site, _| {
@@ -214,6 +226,40 @@ fn heal(site: &mut Site) {
         panic!("staging has lost nothing in {TRIES} tries");
     });
     site.miner.program.sigcont();
+}
+
+fn restore(site: &mut Site) {
+    site.rig.staging.save();
+    // What comes now is applied, and then gone from staging.
+    site.wait_recovered();
+    let end = site.rig.source.binlog_end();
+    site.wait("the target to go on", |site| {
+        site.applied().is_some_and(|applied| applied > end)
+    });
+    site.rig.staging.restore();
+}
+
+fn wipe(site: &mut Site) {
+    // A prepared transaction that only staging knows could not be mined again.
+    site.writer.set(Mode::Plain);
+    let end = site.rig.source.binlog_end();
+    site.wait("the target to go on", |site| {
+        site.applied().is_some_and(|applied| applied > end)
+    });
+    let both = [Who::Miner, Who::Loader];
+    for who in both {
+        site.runner(who).program.kill9();
+    }
+    let database = &site.task.staging;
+    site.rig.staging.sql(
+        "postgres",
+        &format!("drop database {database} with (force)"),
+    );
+    site.rig.staging.create_database(database);
+    for who in both {
+        site.start_program(who);
+    }
+    site.writer.set(Mode::Mixed);
 }
 
 /// Starts a program anew, so that it does not die by itself, and waits until it is at work.
