@@ -49,6 +49,7 @@ fn nothing_is_lost_or_doubled_whatever_breaks(flavor: Flavor) {
             site.compare();
         }
         settle(&mut site);
+        eprintln!("{:8.1} s {}", site.elapsed(), site.tally.summary());
     }
     site.compare();
     site.stop();

@@ -57,16 +57,21 @@ impl Tally {
         self.rows += rows;
     }
 
-    /// Prints everything.
-    #[expect(clippy::print_stdout, reason = "the result of the run")]
-    pub(crate) fn print(&self, title: &str) {
-        println!(
-            "{title}: faults={} rows_compared={} differences=0 longest_recovery_ms={} ({})",
+    /// All in a line. With a difference, the test has ended.
+    pub(crate) fn summary(&self) -> String {
+        format!(
+            "faults={} rows_compared={} differences=0 longest_recovery_ms={} ({})",
             self.count(),
             self.rows,
             self.longest.0.as_millis(),
             self.longest.1
-        );
+        )
+    }
+
+    /// Prints everything.
+    #[expect(clippy::print_stdout, reason = "the result of the run")]
+    pub(crate) fn print(&self, title: &str) {
+        println!("{title}: {}", self.summary());
         for (kind, count) in &self.faults {
             println!("  {count:5} {kind}");
         }
