@@ -32,3 +32,6 @@ pub mod error;
 pub mod retry;
 
 pub mod shutdown;
+
+// For tests: dying at a named place.
+pub mod crash;

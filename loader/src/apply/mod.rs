@@ -20,6 +20,7 @@ mod text_array;
 
 use std::collections::HashMap;
 
+use common::crash::{self, Point};
 use common::pg::Operation as _;
 use common::table::{DefinitionId, TableDefinition, TableName};
 
@@ -162,6 +163,7 @@ impl Applier {
         }
         self.session.begin()?;
         self.session.commit(&self.staging_id, progress)?;
+        crash::point(Point::LoaderAdvanced);
         Ok(())
     }
 
@@ -174,6 +176,7 @@ impl Applier {
             Outcome::Committed => {
                 self.applied.clear();
                 self.session.begin()?;
+                crash::point(Point::LoaderBegun);
                 REDO_BATCH
             }
             Outcome::Open => {
@@ -209,9 +212,12 @@ impl Applier {
                     .batch_execute("savepoint round")
                     .operation("set savepoint")?;
             }
+            crash::point(Point::LoaderOpenRound);
             return Ok(Outcome::Open);
         };
+        crash::point(Point::LoaderBeforeCommit);
         self.session.commit(&self.staging_id, end)?;
+        crash::point(Point::LoaderAfterCommit);
         Ok(Outcome::Committed)
     }
 
@@ -316,6 +322,7 @@ impl Applier {
             client
                 .batch_execute(&table.statements.truncate)
                 .map_err(|error| at.error(&error, "truncate target table"))?;
+            crash::point(Point::LoaderTruncated);
         }
         let net_deletes = if changes.layout.is_keyless() {
             let deletes = at.count_keyless_deletes();

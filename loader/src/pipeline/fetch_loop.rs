@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use common::crash::{self, Point};
 use common::shutdown::Shutdown;
 use crossbeam_channel::{Receiver, Sender, bounded};
 
@@ -33,6 +34,9 @@ pub(super) fn run(
     loop {
         let mut reached = false;
         let pass = fetcher.pass(|fetched| {
+            if let Fetched::Text(_) = &fetched {
+                crash::point(Point::LoaderFetched);
+            }
             if let (Fetched::Mark(staged), Some(goal)) = (&fetched, goal) {
                 // Another timeline than the goal's is a later one.
                 reached =

@@ -17,10 +17,12 @@ mod compact_loop;
 mod fetch_loop;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{Builder, Scope, ScopedJoinHandle};
 use std::time::{Duration, Instant, SystemTime};
 
 use common::checkpoint::Checkpoint;
+use common::crash::{self, Point};
 use common::error::chain;
 use common::position::{BinlogPosition, TimelineId};
 use common::retry::Backoff;
@@ -63,7 +65,6 @@ const REREAD_INTERVAL: Duration = Duration::from_secs(1);
 pub fn run(settings: &Settings, until: &Until, shutdown: &Shutdown) -> Result<(), LoaderError> {
     let (retirer, reporter) = Retirer::new(settings.staging.clone(), settings.loader.keep_applied);
     let retire = spawn("retire", || retirer.run())?;
-    reporter.state(LoaderState::Starting);
     let mut runner = Runner {
         settings,
         until,
@@ -72,12 +73,15 @@ pub fn run(settings: &Settings, until: &Until, shutdown: &Shutdown) -> Result<()
         session: None,
         epoch: None,
         goal: None,
+        applied: AtomicBool::new(false),
     };
     let result = runner.run();
     // Frees the task's lock before the last words.
     drop(runner);
     match &result {
         Ok(()) => reporter.state(LoaderState::Stopped),
+        // The state is the other loader's.
+        Err(error) if error.is_of_another_loader() => {}
         Err(error) => reporter.report(Report::State(LoaderState::Failed, Some(chain(error)))),
     }
     drop(reporter);
@@ -117,6 +121,8 @@ struct Runner<'a> {
     epoch: Option<i64>,
     /// Staged position to reach, with `--once`.
     goal: Option<StagedPosition>,
+    /// Whether a batch was applied since the last outage.
+    applied: AtomicBool,
 }
 
 /// Why a flow ended without an error.
@@ -136,7 +142,13 @@ impl Runner<'_> {
             match self.flow(&mut outage, &mut backoff) {
                 Ok(Ended::Done | Ended::Stopped) => return Ok(()),
                 Err(LoaderError::Session(SessionError::Stopped)) => return Ok(()),
-                Err(error) => self.survive(error, &mut outage)?,
+                Err(error) => {
+                    if self.applied.swap(false, Ordering::Relaxed) {
+                        outage = None;
+                        backoff.reset();
+                    }
+                    self.survive(error, &mut outage)?;
+                }
             }
             if backoff.wait(self.shutdown) == Waited::Stop {
                 return Ok(());
@@ -149,20 +161,30 @@ impl Runner<'_> {
         let Some(server) = error.unreachable() else {
             return Err(error);
         };
+        let away = if error.is_disk_full() {
+            Away::Space
+        } else {
+            Away::Server
+        };
         let since = match outage {
-            Some(outage) if outage.server == server => outage.since,
+            Some(outage) if (outage.server, outage.away) == (server, away) => outage.since,
             _ => {
                 log::warn!("{}: waiting for the server", chain(&error));
-                let state = match server {
-                    Server::Staging => LoaderState::WaitingStaging,
-                    Server::Target => LoaderState::WaitingTarget,
-                };
-                self.reporter
-                    .report(Report::State(state, Some(chain(&error))));
                 Instant::now()
             }
         };
-        *outage = Some(Outage { server, since });
+        let state = match (away, server) {
+            (Away::Space, _) => LoaderState::WaitingSpace,
+            (Away::Server, Server::Staging) => LoaderState::WaitingStaging,
+            (Away::Server, Server::Target) => LoaderState::WaitingTarget,
+        };
+        self.reporter
+            .report(Report::State(state, Some(chain(&error))));
+        *outage = Some(Outage {
+            server,
+            away,
+            since,
+        });
         if *self.until == Until::Staged && since.elapsed() >= self.settings.source.connect_timeout {
             return Err(error);
         }
@@ -178,14 +200,17 @@ impl Runner<'_> {
         let settings = self.settings;
         let mut fetcher = Fetcher::open(&settings.staging, &settings.task.name)?;
         let mut session = self.open_session()?;
-        if let Some(outage) = outage.take() {
+        // Whether there is space shows when a batch is applied.
+        if let Some(outage) = outage.take_if(|outage| outage.away == Away::Server) {
             log::info!(
                 "{} is back outage_s={}",
                 outage.server,
                 outage.since.elapsed().as_secs()
             );
         }
-        backoff.reset();
+        if outage.is_none() {
+            backoff.reset();
+        }
         let begin = self.find_begin(&mut fetcher, &mut session);
         self.epoch = session.epoch().or(self.epoch);
         match begin {
@@ -209,12 +234,14 @@ impl Runner<'_> {
         if let Some(session) = self.session.take() {
             return Ok(session);
         }
-        let mut session = TargetSession::open(
+        let mut session = TargetSession::open_to_stay(
             &self.settings.target.conninfo,
-            &self.settings.task.name,
-            self.settings.task.lock_timeout,
+            &self.settings.task,
             self.shutdown,
+            self.epoch,
         )?;
+        self.reporter.state(LoaderState::Starting);
+        crash::point(Point::LoaderLocked);
         session.create_tables()?;
         if let Some(epoch) = self.epoch {
             session.resume_epoch(epoch)?;
@@ -253,7 +280,9 @@ impl Runner<'_> {
                     miner: &miner,
                     router: &router,
                 };
-                start::begin(&surroundings, session, fetcher)?
+                let checkpoint = start::begin(&surroundings, session, fetcher)?;
+                crash::point(Point::LoaderEpochRaised);
+                checkpoint
             }
         };
         let Some(miner) = self.wait_for_miner(fetcher, Some(&checkpoint))? else {
@@ -312,6 +341,9 @@ impl Runner<'_> {
                     describe_staged(staged, reached)
                 );
                 return Ok(None);
+            }
+            if reached.is_some() {
+                crash::point(Point::LoaderHealing);
             }
             if !told {
                 log::info!(
@@ -404,7 +436,14 @@ impl Runner<'_> {
                 compact_loop::CompactLoop::new(compactor, loader, texts, spares, rounds_in)
                     .run(self.shutdown)
             })?;
-            let applied = apply_loop::run(applier, &rounds, &spares_in, &self.reporter, loader);
+            let applied = apply_loop::run(
+                applier,
+                &rounds,
+                &spares_in,
+                &self.reporter,
+                loader,
+                &self.applied,
+            );
             // The receiver's end stops the compactor, and that stops the fetcher.
             drop((rounds, spares_in));
             trigger.fire();
@@ -433,8 +472,18 @@ fn describe_staged(staged: Option<&StagedPosition>, reached: Option<&Checkpoint>
     }
 }
 
+/// What a server lacks.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Away {
+    /// It does not answer.
+    Server,
+    /// Its disk is full.
+    Space,
+}
+
 struct Outage {
     server: Server,
+    away: Away,
     since: Instant,
 }
 

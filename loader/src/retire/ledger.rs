@@ -3,6 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, SystemTime};
 
+use common::crash::{self, Point};
 use common::pg::{Operation as _, PgError};
 use common::table::TableName;
 use postgres::{Client, Statement, Transaction};
@@ -116,6 +117,7 @@ impl Ledger {
                 self.statements.insert(Statements::prepare(client)?)
             }
         };
+        crash::point(Point::LoaderBeforeProgress);
         let mut transaction = client.transaction().operation("write progress")?;
         if let Some((progress, applied_at)) = &self.position {
             write_position(&mut transaction, statements, progress, *applied_at)?;
@@ -150,7 +152,9 @@ impl Ledger {
         if let Some((state, error)) = &self.state {
             write_state(&mut transaction, *state, error.as_deref())?;
         }
+        crash::point(Point::LoaderInProgress);
         transaction.commit().operation("write progress")?;
+        crash::point(Point::LoaderAfterProgress);
         self.last_batch_id = batch_id;
         self.overlap_ended |= overlap_ends;
         self.state = None;

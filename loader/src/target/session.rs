@@ -13,6 +13,7 @@ use common::checkpoint::{self, Checkpoint, CheckpointError};
 use common::error::ErrorClass;
 use common::pg::{self, Conninfo, Operation as _, PgError};
 use common::position::BinlogPosition;
+use common::settings::TaskSettings;
 use common::shutdown::Shutdown;
 use postgres::Client;
 use postgres::error::SqlState;
@@ -21,16 +22,13 @@ use super::lock::{self, holder};
 use crate::progress::Progress;
 
 /// Statements are few and known: keys are found by index whatever the statistics say, and
-/// plans are made once. A dead client's lock ends by TCP keepalive within 30 s.
+/// plans are made once.
 const PREPARE: &str = "\
 set plan_cache_mode = force_generic_plan;
 set enable_seqscan = off;
 set enable_hashjoin = off;
 set enable_mergejoin = off;
-set lock_timeout = 0;
-set tcp_keepalives_idle = 15;
-set tcp_keepalives_interval = 5;
-set tcp_keepalives_count = 3";
+set lock_timeout = 0";
 
 /// Why the target's session cannot be had or used.
 #[derive(Debug, thiserror::Error)]
@@ -111,18 +109,40 @@ impl TargetSession {
         lock_timeout: Duration,
         shutdown: &Shutdown,
     ) -> Result<Self, SessionError> {
+        let mut session = Self::connect(conninfo, task)?;
+        lock::take(&mut session, lock_timeout, shutdown, None)?;
+        Ok(session)
+    }
+
+    /// The same for a loader that stays; `before` is the epoch of the session that this one
+    /// follows, when there was one.
+    ///
+    /// # Errors
+    /// When the server is away, somebody else holds the task, or has taken it over since
+    /// `before`.
+    pub fn open_to_stay(
+        conninfo: &Conninfo,
+        task: &TaskSettings,
+        shutdown: &Shutdown,
+        before: Option<i64>,
+    ) -> Result<Self, SessionError> {
+        let mut session = Self::connect(conninfo, &task.name)?;
+        pg::set_keepalive(&mut session.client, task.keepalive_timeout)?;
+        lock::take(&mut session, task.lock_timeout, shutdown, before)?;
+        Ok(session)
+    }
+
+    fn connect(conninfo: &Conninfo, task: &str) -> Result<Self, SessionError> {
         let mut client = pg::connect(conninfo, "binlog_loader")?;
         client
             .batch_execute(PREPARE)
             .operation("prepare target session")?;
-        let mut session = Self {
+        Ok(Self {
             replica_role: set_replica_role(&mut client)?,
             client,
             task: task.into(),
             epoch: None,
-        };
-        lock::take(&mut session, lock_timeout, shutdown)?;
-        Ok(session)
+        })
     }
 
     /// Creates the loader's tables where they are missing.
@@ -228,6 +248,24 @@ impl TargetSession {
             });
         }
         self.epoch = Some(epoch);
+        Ok(())
+    }
+
+    /// Whether a later loader holds the task.
+    pub(super) fn check_not_overtaken(&mut self, epoch: i64) -> Result<(), SessionError> {
+        let row = self
+            .client
+            .query_opt(
+                "select epoch from mysql2gp.checkpoint where task = $1",
+                &[&self.task],
+            )
+            .operation("read the epoch")?;
+        if row.is_some_and(|row| row.get::<_, i64>(0) > epoch) {
+            return Err(SessionError::Fenced {
+                task: self.task.clone(),
+                epoch,
+            });
+        }
         Ok(())
     }
 

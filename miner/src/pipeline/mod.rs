@@ -56,11 +56,13 @@ pub fn run(settings: &Settings, bound: &Bound, shutdown: &Shutdown) -> Result<()
     let mut bound = bound.clone();
     let mut session = None;
     let mut outage = Outage::default();
+    let mut epoch = None;
     while !shutdown.requested() {
         let attempt = Attempt {
             settings,
             shutdown,
             outage: &mut outage,
+            epoch: &mut epoch,
         };
         let mut error = match attempt.run(&mut session, &mut bound) {
             Ok(()) => break,
@@ -110,6 +112,8 @@ fn announce(settings: &Settings) {
 fn waiting_state(error: &MinerError) -> &'static str {
     if matches!(error, MinerError::Source(_)) {
         "waiting_source"
+    } else if error.is_disk_full() {
+        "waiting_space"
     } else if matches!(error, MinerError::Staging(_) | MinerError::Migrate(_)) {
         "waiting_staging"
     } else {
@@ -134,20 +138,27 @@ struct Attempt<'a> {
     settings: &'a Settings,
     shutdown: &'a Shutdown,
     outage: &'a mut Outage,
+    /// Of the last session on staging.
+    epoch: &'a mut Option<i64>,
 }
 
 impl Attempt<'_> {
     /// Runs until the bound, the shutdown or an error; leaves the staging session in `session`
     /// unless staging itself failed.
     fn run(
-        self,
+        mut self,
         session: &mut Option<StagingSession>,
         bound: &mut Bound,
     ) -> Result<(), MinerError> {
         let open = match session {
             Some(open) => open,
-            None => session.insert(StagingSession::open(self.settings, self.shutdown)?),
+            None => session.insert(StagingSession::open(
+                self.settings,
+                self.shutdown,
+                *self.epoch,
+            )?),
         };
+        *self.epoch = Some(open.epoch());
         let mut prepared = match self.prepare(open, bound) {
             Ok(prepared) => prepared,
             Err(error) => {
@@ -157,7 +168,7 @@ impl Attempt<'_> {
                 return Err(error);
             }
         };
-        self.outage.over();
+        self.outage.connected();
         let Some(open) = session.take() else {
             return Ok(());
         };
@@ -259,7 +270,7 @@ impl Attempt<'_> {
 
     /// Runs the threads; gives the session back when it can be used again.
     fn pump(
-        &self,
+        &mut self,
         mut stager: Stager,
         prepared: Prepared,
         bound: &Bound,
@@ -304,6 +315,8 @@ impl Attempt<'_> {
         });
         budget.close();
         let session = match &result {
+            // The session is as good as before, and the status can be written, as a rule.
+            Err(error) if error.is_disk_full() => Some(stager.into_session()),
             Err(MinerError::Staging(_) | MinerError::Fenced { .. }) => None,
             _ => Some(stager.into_session()),
         };
@@ -312,7 +325,7 @@ impl Attempt<'_> {
 
     /// Writes units until the assembly thread ends.
     fn stage(
-        &self,
+        &mut self,
         stager: &mut Stager,
         units: &Receiver<Message>,
         writer_idle: &Sender<()>,
@@ -334,6 +347,7 @@ impl Attempt<'_> {
             };
             report.note(&message);
             stager.handle(message)?;
+            self.outage.staged();
             self.wait_for_space(stager)?;
             report.print_when_due();
         }

@@ -2,8 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use common::crash::{self, Point};
 use common::gtid::GtidSet;
-use common::pg::{Operation as _, PgError, connect};
+use common::pg::{Operation as _, PgError, connect, set_keepalive};
 use common::position::{BinlogPosition, LogId, TimelineId};
 use common::retry::Backoff;
 use common::settings::Settings;
@@ -51,29 +52,45 @@ pub struct Staged {
 }
 
 impl StagingSession {
-    /// Connects, migrates, takes the lock and raises the epoch.
+    /// Connects, migrates, takes the lock and raises the epoch. `before` is the epoch of the
+    /// session that this one follows, when there was one.
     ///
     /// # Errors
-    /// When staging is away, is not this task's, or another miner keeps the lock.
-    pub fn open(settings: &Settings, shutdown: &Shutdown) -> Result<Self, MinerError> {
+    /// When staging is away, is not this task's, another miner keeps the lock, or one has
+    /// had it since `before`.
+    pub fn open(
+        settings: &Settings,
+        shutdown: &Shutdown,
+        before: Option<i64>,
+    ) -> Result<Self, MinerError> {
         let mut client = connect(&settings.staging, "binlog_miner").map_err(MinerError::Staging)?;
+        set_keepalive(&mut client, settings.task.keepalive_timeout).map_err(MinerError::Staging)?;
         migrate(&mut client, &settings.task.name)?;
         let mut session = Self {
             client,
             epoch: 0,
             task: settings.task.name.clone(),
         };
-        session.lock(settings.task.lock_timeout, shutdown)?;
+        session.lock(settings.task.lock_timeout, shutdown, before)?;
+        session.check_not_overtaken(before)?;
+        crash::point(Point::MinerLocked);
         session.raise_epoch(settings)?;
+        crash::point(Point::MinerEpochRaised);
         Ok(session)
     }
 
     /// Waits for the lock, saying at once who holds it.
-    fn lock(&mut self, timeout: Duration, shutdown: &Shutdown) -> Result<(), MinerError> {
+    fn lock(
+        &mut self,
+        timeout: Duration,
+        shutdown: &Shutdown,
+        before: Option<i64>,
+    ) -> Result<(), MinerError> {
         let started = Instant::now();
         let mut backoff = Backoff::new();
         let mut said = false;
         while !self.try_lock()? {
+            self.check_not_overtaken(before)?;
             let holder = self.holder()?;
             if !said {
                 said = true;
@@ -91,6 +108,28 @@ impl StagingSession {
             }
         }
         Ok(())
+    }
+
+    /// A staging that crashed may have an older epoch than it had, but never a later one.
+    fn check_not_overtaken(&mut self, before: Option<i64>) -> Result<(), MinerError> {
+        let Some(before) = before else {
+            return Ok(());
+        };
+        let epoch: i64 = self
+            .client
+            .query_one("select epoch from mysql2gp.miner", &[])
+            .operation("read the epoch")
+            .map_err(MinerError::Staging)?
+            .get(0);
+        if epoch > before {
+            return Err(self.fenced());
+        }
+        Ok(())
+    }
+
+    /// This session's epoch.
+    pub fn epoch(&self) -> i64 {
+        self.epoch
     }
 
     fn try_lock(&mut self) -> Result<bool, MinerError> {

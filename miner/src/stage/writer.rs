@@ -3,6 +3,7 @@
 use std::io::Write as _;
 use std::time::{Duration, Instant};
 
+use common::crash::{self, Point};
 use common::pg::{Operation as _, PgError};
 use common::position::{BinlogPosition, LogId};
 use common::staging::{CHUNKS_PER_SEGMENT, NOTIFY_CHANNEL, segment_table};
@@ -157,6 +158,9 @@ impl Stager {
             self.copy(unit.segment_no, &unit.tuples)
                 .map_err(MinerError::Staging)?;
         }
+        if let UnitEnd::Open = unit.end {
+            crash::point(Point::MinerOpenPart);
+        }
         if let UnitEnd::Staged(end) = unit.end {
             let staged_rows = !unit.tuples.is_empty();
             self.commit(
@@ -191,6 +195,7 @@ impl Stager {
             return Err(self.session.fenced());
         }
         self.in_transaction = true;
+        crash::point(Point::MinerBegun);
         match &self.new_timeline {
             Some(timeline) => timeline
                 .begin(&mut self.session.client)
@@ -231,6 +236,7 @@ impl Stager {
                     ],
                 )
                 .operation("stage definition")?;
+            crash::point(Point::MinerDefinition);
         }
         self.uncommitted.append(changes);
         Ok(())
@@ -245,12 +251,14 @@ impl Stager {
                     &[id, &lines.text],
                 )
                 .operation("park prepared transaction")?;
+            crash::point(Point::MinerParked);
         }
         for id in &changes.ended {
             self.session
                 .client
                 .execute("delete from mysql2gp.prepared where xid = $1", &[id])
                 .operation("end prepared transaction")?;
+            crash::point(Point::MinerUnparked);
         }
         self.uncommitted_parked.append(changes);
         Ok(())
@@ -261,6 +269,7 @@ impl Stager {
             Some((prepared, statement)) if *prepared == segment_no => statement.clone(),
             _ => self.prepare_segment(segment_no)?,
         };
+        crash::point(Point::MinerBeforeCopy);
         let mut writer = self
             .session
             .client
@@ -268,8 +277,10 @@ impl Stager {
             .operation("begin copy to staging")?;
         for part in [COPY_HEADER, tuples, COPY_TRAILER] {
             writer.write_all(part).operation("copy to staging")?;
+            crash::point(Point::MinerInCopy);
         }
         writer.finish().operation("finish copy to staging")?;
+        crash::point(Point::MinerAfterCopy);
         Ok(())
     }
 
@@ -288,6 +299,7 @@ impl Stager {
             )
             .operation("begin segment")?;
         if begun > 0 {
+            crash::point(Point::MinerSegmentRecorded);
             let first = segment_no * CHUNKS_PER_SEGMENT;
             let end = first + CHUNKS_PER_SEGMENT;
             // Attaching an empty table locks out neither readers nor writers of the others.
@@ -297,6 +309,7 @@ impl Stager {
                      alter table mysql2gp.chunk attach partition {table} for values from ({first}) to ({end})"
                 ))
                 .operation("create segment")?;
+            crash::point(Point::MinerSegmentMade);
         }
         let statement = client
             .prepare(&format!(
@@ -320,10 +333,12 @@ impl Stager {
             sql.push_str(NOTIFY_CHANNEL);
         }
         sql.push_str("; commit");
+        crash::point(Point::MinerBeforeCommit);
         self.session
             .client
             .batch_execute(&sql)
             .operation("commit staging transaction")?;
+        crash::point(Point::MinerAfterCommit);
         self.in_transaction = false;
         self.new_timeline = None;
         self.uncommitted = DefinitionChanges::default();
@@ -340,6 +355,7 @@ impl Stager {
                     &[&sequences.chunk_seq],
                 )
                 .operation("remove rolled back rows")?;
+            crash::point(Point::MinerRewound);
         }
         Ok(())
     }
@@ -352,6 +368,7 @@ impl Stager {
             .client
             .batch_execute("rollback")
             .operation("roll back staging transaction")?;
+        crash::point(Point::MinerAbandoned);
         self.in_transaction = false;
         // The segment may be gone with the transaction; the versions are still needed.
         self.copy = None;

@@ -11,9 +11,6 @@
 /// Servers, tasks and running programs.
 mod rig;
 
-/// Random transactions.
-mod workload;
-
 /// The whole flow, on each version of the source.
 mod flavors;
 

@@ -16,7 +16,7 @@ pub(crate) const SOON: Duration = Duration::from_secs(60);
 pub(crate) const A_WHILE: Duration = Duration::from_millis(1500);
 
 /// The database at the source.
-pub(crate) const DATABASE: &str = "app";
+pub(crate) const DATABASE: &str = testkit::workload::DATABASE;
 
 /// The schema of the target tables.
 pub(crate) const SCHEMA: &str = "copy";
