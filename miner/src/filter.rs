@@ -199,7 +199,7 @@ impl Tables {
     /// carries them, inserts included, so that equal rows look the same.
     ///
     /// Which columns are generated is in no event; the catalog tells. A table without such
-    /// columns stays as it is.
+    /// columns stays as it is, and so do those of MySQL, which logs them all.
     ///
     /// # Errors
     /// When the catalog cannot be read, or is not of this position any more.
@@ -215,6 +215,9 @@ impl Tables {
         else {
             return Ok(());
         };
+        if self.flavor == Flavor::MySql {
+            return Ok(());
+        }
         let map = Arc::clone(map);
         let mut definition = table.definition.clone();
         if !definition.columns.iter().any(|column| column.generated)

@@ -378,6 +378,8 @@ fn skip_action(tokens: &mut Tokens<'_>) -> Option<Vec<TableChange>> {
             Some(Token::Punctuation(',')) if depth == 0 => return Some(Vec::new()),
             Some(Token::Punctuation('(')) => depth += 1,
             Some(Token::Punctuation(')')) => depth = depth.checked_sub(1)?,
+            // How the table is partitioned follows the last action without a comma.
+            Some(Token::Word(word)) if word.eq_ignore_ascii_case("PARTITION") => return None,
             Some(_) => {}
         }
         *tokens = ahead;
@@ -544,6 +546,7 @@ mod tests {
             "engine = blackhole",
             "order by n",
             "remove partitioning",
+            "add index i (n) partition by hash (id)",
             "discard tablespace",
             "add c int, drop partition p",
             "add c int; drop table x",
