@@ -9,6 +9,7 @@
 mod apply;
 mod bench;
 mod compact_model;
+mod dead_letters;
 mod refusals;
 mod running;
 mod staged;

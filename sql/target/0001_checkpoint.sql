@@ -32,10 +32,12 @@ create table if not exists mysql2gp.checkpoint_tables (
 
 create table if not exists mysql2gp.checkpoint_dead_letters (
     task          text not null,
+    log_id        text not null,
     binlog_file   text not null,
     binlog_pos    bigint not null,
     row_number    bigint not null,
+    copy_number   integer not null,
     database_name text not null,
     table_name    text not null,
-    primary key (task, binlog_file, binlog_pos, row_number, database_name, table_name)
+    primary key (task, log_id, binlog_file, binlog_pos, row_number, copy_number, database_name, table_name)
 );

@@ -30,6 +30,7 @@ use crossbeam_channel::bounded;
 
 use crate::apply::Applier;
 use crate::compact::{Compactor, Limits};
+use crate::dead_letters::DeadLetters;
 use crate::error::{LoaderError, Server};
 use crate::fetch::{Fetcher, MinerRow, StagingTask};
 use crate::retire::{LoaderState, Report, Reporter, Retirer};
@@ -230,11 +231,7 @@ impl Runner<'_> {
         let router = Router::new(
             &self.settings.rules,
             &self.settings.target,
-            ValuePolicy {
-                zero_date: self.settings.loader.zero_date.clone(),
-                empty_string: self.settings.target.empty_string,
-                time_zone_minutes: self.settings.source.time_zone_minutes,
-            },
+            ValuePolicy::of(self.settings),
         );
         let Some(miner) = self.wait_for_miner(fetcher, None)? else {
             return Ok(None);
@@ -262,6 +259,13 @@ impl Runner<'_> {
             self.goal = Some(miner.staged.position.clone());
         }
         let place = fetcher.seek(&miner, &checkpoint.log_id, &checkpoint.applied)?;
+        let dead_letters = DeadLetters::open(
+            &self.settings.staging,
+            &self.settings.task.name,
+            self.settings.target.dead_letter_limit,
+            &checkpoint,
+            &mut session.client,
+        )?;
         let start = Progress {
             position: checkpoint.applied.clone(),
             gtid_set: checkpoint.applied_gtid_set.clone(),
@@ -273,6 +277,7 @@ impl Runner<'_> {
             task,
             router,
             checkpoint,
+            dead_letters,
             start,
         }))
     }
@@ -327,6 +332,7 @@ impl Runner<'_> {
             task,
             router,
             checkpoint,
+            dead_letters,
             start,
         } = begin;
         log::info!(
@@ -369,7 +375,13 @@ impl Runner<'_> {
             },
             start,
         );
-        let mut applier = Applier::new(session, router, checkpoint.log_id, task.staging_id);
+        let mut applier = Applier::new(
+            session,
+            router,
+            dead_letters,
+            checkpoint.log_id,
+            task.staging_id,
+        );
         let ended = self.threads(fetcher, compactor, &mut applier);
         match (applier.into_session(), &ended) {
             (Ok(session), Err(error)) => self.keep(session, error),
@@ -439,5 +451,6 @@ struct Begin {
     task: StagingTask,
     router: Router,
     checkpoint: Checkpoint,
+    dead_letters: DeadLetters,
     start: Progress,
 }

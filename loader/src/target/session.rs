@@ -111,18 +111,27 @@ impl TargetSession {
         lock_timeout: Duration,
         shutdown: &Shutdown,
     ) -> Result<Self, SessionError> {
+        let mut session = Self::open_beside(conninfo, task)?;
+        lock::take(&mut session, lock_timeout, shutdown)?;
+        Ok(session)
+    }
+
+    /// Connects without the lock, beside a loader that may be running: for a row that is
+    /// locked otherwise.
+    ///
+    /// # Errors
+    /// When the server is away.
+    pub fn open_beside(conninfo: &Conninfo, task: &str) -> Result<Self, SessionError> {
         let mut client = pg::connect(conninfo, "binlog_loader")?;
         client
             .batch_execute(PREPARE)
             .operation("prepare target session")?;
-        let mut session = Self {
+        Ok(Self {
             replica_role: set_replica_role(&mut client)?,
             client,
             task: task.into(),
             epoch: None,
-        };
-        lock::take(&mut session, lock_timeout, shutdown)?;
-        Ok(session)
+        })
     }
 
     /// Creates the loader's tables where they are missing.

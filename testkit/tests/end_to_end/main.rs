@@ -29,6 +29,9 @@ mod sources;
 /// Tables that do not fit, statements that are not carried.
 mod tables;
 
+/// Rows that the target refuses.
+mod dead_letters;
+
 /// Transactions and events beyond plain ones.
 mod events;
 
