@@ -192,22 +192,23 @@ create table mysql2gp.dead_letter (
     database_name text not null,
     table_name    text not null,
     op            text not null check (op in ('insert', 'update', 'delete')),
-    definition_id integer,
+    definition    jsonb not null,
     key_cells     text,
-    row_cells     text,
+    row_cells     text not null,
     sqlstate      text not null,
     error         text not null,
     refused_at    timestamptz not null default now(),
     resolved_at   timestamptz,
-    check ((definition_id is null) = (row_cells is null)),
     unique (log_id, binlog_file, binlog_pos, row_number, copy_number, database_name, table_name)
 );
 create index dead_letter_unresolved on mysql2gp.dead_letter (database_name, table_name) where resolved_at is null;
 comment on table mysql2gp.dead_letter is 'rows that the target refused; read it through mysql2gp.dead_letters';
 comment on column mysql2gp.dead_letter.row_number is 'number of its event within the source transaction, from 1';
 comment on column mysql2gp.dead_letter.copy_number is 'tells equal rows of a table without a key apart, from 1';
+comment on column mysql2gp.dead_letter.event_seq is 'its event in this staging; null when it comes from an earlier one';
+comment on column mysql2gp.dead_letter.definition is 'the table''s definition that the row was decoded with';
 comment on column mysql2gp.dead_letter.key_cells is 'staged text of the key; null in a table without one';
-comment on column mysql2gp.dead_letter.row_cells is 'staged text of the row; null when staging was lost and the target alone knows of it';
+comment on column mysql2gp.dead_letter.row_cells is 'staged text of the row';
 
 -- Cells of a staged line after its mark, unescaped. NULL cells are null.
 create function mysql2gp.cells(line text) returns text[]
@@ -398,21 +399,30 @@ select l.id,
        l.database_name,
        l.table_name,
        l.op,
-       mysql2gp.object(d.key_names, mysql2gp.cells(E'\t' || l.key_cells)) as key,
+       mysql2gp.object(k.key_names, mysql2gp.cells(E'\t' || l.key_cells)) as key,
        case
            -- A larger one is no jsonb.
            when octet_length(l.row_cells) < 67108864
-           then mysql2gp.object(d.names, mysql2gp.cells(E'\t' || l.row_cells))
+           then mysql2gp.object(c.names, mysql2gp.cells(E'\t' || l.row_cells))
        end as row,
        l.sqlstate,
        l.error,
        l.refused_at,
        l.resolved_at
   from mysql2gp.dead_letter l
-  left join mysql2gp.definition_names d using (definition_id);
+ cross join lateral (
+       select array_agg(e.col ->> 'name' order by e.n) as names
+         from jsonb_array_elements(l.definition -> 'columns') with ordinality as e(col, n)) c
+ cross join lateral (
+       select array_agg(c.names[e.i::integer + 1] order by e.n) as key_names
+         from jsonb_array_elements_text(
+                  case jsonb_typeof(l.definition -> 'key')
+                      when 'object' then coalesce(l.definition -> 'key' -> 'primary', l.definition -> 'key' -> 'unique')
+                  end) with ordinality as e(i, n)) k;
 comment on view mysql2gp.dead_letters is 'rows that the target refused';
 comment on column mysql2gp.dead_letters.id is 'number of the dead letter';
-comment on column mysql2gp.dead_letters.event_seq is 'its event in mysql2gp.events';
+comment on column mysql2gp.dead_letters.event_seq is
+    'its event in mysql2gp.events; null when it was refused before this staging began';
 comment on column mysql2gp.dead_letters.binlog_file is 'binlog file in which its transaction ends';
 comment on column mysql2gp.dead_letters.binlog_pos is 'offset at which its transaction ends';
 comment on column mysql2gp.dead_letters.database_name is 'database at the source';
@@ -420,7 +430,7 @@ comment on column mysql2gp.dead_letters.table_name is 'table at the source';
 comment on column mysql2gp.dead_letters.op is 'insert or update';
 comment on column mysql2gp.dead_letters.key is 'key columns; null in a table without a key';
 comment on column mysql2gp.dead_letters.row is
-    'the row that was refused; null above 64 MB, or when staging was lost';
+    'the row that was refused; null above 64 MB';
 comment on column mysql2gp.dead_letters.sqlstate is 'the SQLSTATE of the refusal';
 comment on column mysql2gp.dead_letters.error is 'what the target said, without values';
 comment on column mysql2gp.dead_letters.refused_at is 'when';

@@ -111,11 +111,6 @@ pub fn retry(
                  delete it there, then retry or discard"
                     .to_owned()
             }
-            Retried::Unknown => {
-                refused = Some(ErrorClass::Operator);
-                "not written: the row was lost with the staging database; bring it to the target by hand, then discard"
-                    .to_owned()
-            }
         };
         writeln!(out, "{id}  {}  {said}", letter.identity.table)?;
     }
@@ -163,7 +158,6 @@ enum Retried {
     Settled,
     Refused(Refusal),
     Occupied,
-    Unknown,
 }
 
 fn retry_one(
@@ -176,9 +170,7 @@ fn retry_one(
     if letter.resolved {
         return Ok(Retried::Settled);
     }
-    let Some(row) = &letter.row else {
-        return Ok(Retried::Unknown);
-    };
+    let row = &letter.row;
     target.begin()?;
     if take(settings, target, letter, id)? == Taken::No {
         target.rollback()?;

@@ -13,8 +13,8 @@ pub enum DeadLetterError {
     /// The target cannot be read or written.
     #[error(transparent)]
     Target(PgError),
-    /// Staging does not hold what it should.
-    #[error("staging is damaged: {what} cannot be read")]
+    /// Staging or target do not hold what they should.
+    #[error("{what} is damaged: it cannot be read")]
     Malformed {
         /// Table and column.
         what: &'static str,
@@ -36,21 +36,6 @@ pub enum DeadLetterError {
         /// Unresolved dead letters.
         count: usize,
     },
-    /// The target knows of refused rows that staging does not hold any more.
-    #[error(
-        "{count} rows that the target refused were lost with the staging database, the first of {table} in the \
-         transaction that ends at {position}: `binlog_loader dead-letters list` shows all; bring these rows to the \
-         target by hand, then `binlog_loader dead-letters discard` them and start the loader again; or load \
-         everything anew with `binlog_loader reset`"
-    )]
-    Lost {
-        /// How many.
-        count: usize,
-        /// Source table of the first.
-        table: TableName,
-        /// End of the first one's transaction.
-        position: String,
-    },
 }
 
 impl DeadLetterError {
@@ -58,10 +43,9 @@ impl DeadLetterError {
     pub fn class(&self) -> ErrorClass {
         match self {
             Self::Staging(error) | Self::Target(error) => error.class(),
-            Self::Malformed { .. }
-            | Self::NotStaged { .. }
-            | Self::OtherKey { .. }
-            | Self::Lost { .. } => ErrorClass::Operator,
+            Self::Malformed { .. } | Self::NotStaged { .. } | Self::OtherKey { .. } => {
+                ErrorClass::Operator
+            }
         }
     }
 }

@@ -2,9 +2,8 @@
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hasher as _};
-use std::sync::Arc;
 
-use common::table::{ColumnType, DefinitionId, TableDefinition};
+use common::table::{ColumnType, TableDefinition};
 
 use super::identity::Identity;
 use crate::layout::Layout;
@@ -12,7 +11,8 @@ use crate::layout::Layout;
 /// A table's unresolved dead letters.
 #[derive(Default)]
 pub(super) struct Held {
-    pub(super) definitions: HashMap<DefinitionId, Arc<TableDefinition>>,
+    /// Those that the rows were decoded with, each once.
+    definitions: Vec<TableDefinition>,
     /// By key, or by a hash of the row.
     pub(super) letters: HashMap<Vec<u8>, Vec<HeldLetter>>,
 }
@@ -23,6 +23,18 @@ pub(super) struct HeldLetter {
 }
 
 impl Held {
+    pub(super) fn add(
+        &mut self,
+        letter: HeldLetter,
+        lookup: Vec<u8>,
+        definition: &TableDefinition,
+    ) {
+        self.letters.entry(lookup).or_default().push(letter);
+        if !self.definitions.contains(definition) {
+            self.definitions.push(definition.clone());
+        }
+    }
+
     pub(super) fn count(&self) -> usize {
         self.letters.values().map(Vec::len).sum()
     }
@@ -31,7 +43,7 @@ impl Held {
     pub(super) fn fits(&self, layout: &Layout) -> bool {
         self.definitions
             .iter()
-            .all(|(id, definition)| *id == layout.id || same_identity(definition, layout))
+            .all(|definition| same_identity(definition, layout))
     }
 }
 

@@ -65,31 +65,6 @@ impl Identity {
         })
     }
 
-    /// Writes it on the target.
-    pub(super) fn put(&self, target: &mut impl GenericClient, task: &str) -> Result<(), PgError> {
-        // Greenplum has no "on conflict".
-        self.take(target, task)?;
-        target
-            .execute(
-                &format!(
-                    "insert into mysql2gp.checkpoint_dead_letters (task, {COLUMNS}) \
-                     values ($1, $2, $3, $4, $5, $6, $7, $8)"
-                ),
-                &[
-                    &task,
-                    &self.log_id.0,
-                    &self.position.file.name(),
-                    &signed(self.position.offset),
-                    &self.row_number,
-                    &self.copy_number,
-                    &self.table.database,
-                    &self.table.table,
-                ],
-            )
-            .operation("write a dead letter's identity")?;
-        Ok(())
-    }
-
     /// Takes it off the target; waits for whoever is doing the same.
     ///
     /// # Errors
@@ -111,6 +86,32 @@ impl Identity {
             )
             .operation("settle a dead letter")?;
         Ok(if count > 0 { Taken::Yes } else { Taken::No })
+    }
+
+    /// What the target keeps of the row, if it has the identity.
+    pub(super) fn content(
+        &self,
+        target: &mut impl GenericClient,
+        task: &str,
+    ) -> Result<Option<Row>, PgError> {
+        target
+            .query_opt(
+                &format!(
+                    "select op, definition, key_cells, row_cells, sqlstate, error \
+                       from mysql2gp.checkpoint_dead_letters where {WHERE}"
+                ),
+                &[
+                    &task,
+                    &self.log_id.0,
+                    &self.position.file.name(),
+                    &signed(self.position.offset),
+                    &self.row_number,
+                    &self.copy_number,
+                    &self.table.database,
+                    &self.table.table,
+                ],
+            )
+            .operation("read a dead letter")
     }
 
     /// Whether it is committed on the target.

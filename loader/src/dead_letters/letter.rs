@@ -1,10 +1,9 @@
 //! Rows of `mysql2gp.dead_letter` in staging.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
 
 use common::pg::Operation as _;
-use common::table::{DefinitionId, TableDefinition, TableName};
+use common::table::{TableDefinition, TableName};
 use postgres::fallible_iterator::FallibleIterator as _;
 use postgres::{Client, GenericClient};
 
@@ -20,8 +19,8 @@ pub struct Letter {
     pub identity: Identity,
     /// Whether it is settled, as far as staging knows.
     pub resolved: bool,
-    /// The row; `None` when staging was lost.
-    pub row: Option<StagedRow>,
+    /// The row.
+    pub row: StagedRow,
 }
 
 /// A row as staged.
@@ -39,25 +38,56 @@ const MALFORMED: DeadLetterError = DeadLetterError::Malformed {
     what: "mysql2gp.dead_letter",
 };
 
-/// Writes a dead letter; its number.
+/// What is kept of a refused row.
+pub(super) struct Content<'a> {
+    op: &'a str,
+    /// The table's definition as JSON.
+    definition: &'a str,
+    key: Option<&'a str>,
+    row: &'a str,
+    sqlstate: &'a str,
+    error: &'a str,
+}
+
+impl<'a> Content<'a> {
+    pub(super) fn of(
+        definition: &'a str,
+        item: &Item<'a>,
+        refusal: &'a Refusal,
+    ) -> Result<Self, DeadLetterError> {
+        let text = |bytes| std::str::from_utf8(bytes).map_err(|_| MALFORMED);
+        Ok(Self {
+            op: item.op.as_str(),
+            definition,
+            key: item.key.map(text).transpose()?,
+            row: text(item.row)?,
+            sqlstate: &refusal.sqlstate,
+            error: &refusal.reason,
+        })
+    }
+}
+
+/// A definition as it is kept with a row.
+pub(super) fn to_json(definition: &TableDefinition) -> Result<String, DeadLetterError> {
+    serde_json::to_string(definition).map_err(|_| MALFORMED)
+}
+
+/// Writes a dead letter into staging; its number.
 pub(super) fn stage(
     staging: &mut impl GenericClient,
     identity: &Identity,
-    definition: DefinitionId,
-    item: &Item<'_>,
-    refusal: &Refusal,
+    event_seq: Option<i64>,
+    content: &Content<'_>,
 ) -> Result<i64, DeadLetterError> {
-    let text = |bytes| std::str::from_utf8(bytes).map_err(|_| MALFORMED);
-    let definition = i32::try_from(definition.0).map_err(|_| MALFORMED)?;
     let row = staging
         .query_one(
             &format!(
-                "insert into mysql2gp.dead_letter ({COLUMNS}, event_seq, op, definition_id, key_cells, row_cells, \
+                "insert into mysql2gp.dead_letter ({COLUMNS}, event_seq, op, definition, key_cells, row_cells, \
                         sqlstate, error) \
-                 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) \
+                 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10::text::jsonb, $11, $12, $13, $14) \
                  on conflict (log_id, binlog_file, binlog_pos, row_number, copy_number, database_name, table_name) \
-                 do update set event_seq = excluded.event_seq, op = excluded.op, \
-                        definition_id = excluded.definition_id, key_cells = excluded.key_cells, \
+                 do update set event_seq = coalesce(excluded.event_seq, mysql2gp.dead_letter.event_seq), op = excluded.op, \
+                        definition = excluded.definition, key_cells = excluded.key_cells, \
                         row_cells = excluded.row_cells, sqlstate = excluded.sqlstate, error = excluded.error, \
                         refused_at = now(), resolved_at = null \
                  returning id"
@@ -70,13 +100,13 @@ pub(super) fn stage(
                 &identity.copy_number,
                 &identity.table.database,
                 &identity.table.table,
-                &signed(item.event_seq),
-                &item.op.as_str(),
-                &definition,
-                &item.key.map(text).transpose()?,
-                &text(item.row)?,
-                &refusal.sqlstate,
-                &refusal.reason,
+                &event_seq,
+                &content.op,
+                &content.definition,
+                &content.key,
+                &content.row,
+                &content.sqlstate,
+                &content.error,
             ],
         )
         .operation("stage a dead letter")
@@ -84,12 +114,79 @@ pub(super) fn stage(
     Ok(row.get(0))
 }
 
+/// Writes a dead letter on the target.
+pub(super) fn put(
+    target: &mut impl GenericClient,
+    task: &str,
+    identity: &Identity,
+    content: &Content<'_>,
+) -> Result<(), DeadLetterError> {
+    // Greenplum has no "on conflict".
+    identity
+        .take(target, task)
+        .map_err(DeadLetterError::Target)?;
+    target
+        .execute(
+            &format!(
+                "insert into mysql2gp.checkpoint_dead_letters (task, {COLUMNS}, op, definition, key_cells, row_cells, \
+                        sqlstate, error, refused_at) \
+                 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, clock_timestamp())"
+            ),
+            &[
+                &task,
+                &identity.log_id.0,
+                &identity.position.file.name(),
+                &signed(identity.position.offset),
+                &identity.row_number,
+                &identity.copy_number,
+                &identity.table.database,
+                &identity.table.table,
+                &content.op,
+                &content.definition,
+                &content.key,
+                &content.row,
+                &content.sqlstate,
+                &content.error,
+            ],
+        )
+        .operation("write a dead letter")
+        .map_err(DeadLetterError::Target)?;
+    Ok(())
+}
+
+/// Copies a dead letter from the target into staging, where it is missing or was taken for
+/// settled.
+pub(super) fn restore(
+    staging: &mut impl GenericClient,
+    target: &mut impl GenericClient,
+    task: &str,
+    identity: &Identity,
+) -> Result<(), DeadLetterError> {
+    // An operator may have settled it since the identities were read.
+    let Some(row) = identity
+        .content(target, task)
+        .map_err(DeadLetterError::Target)?
+    else {
+        return Ok(());
+    };
+    let content = Content {
+        op: row.get(0),
+        definition: row.get(1),
+        key: row.get(2),
+        row: row.get(3),
+        sqlstate: row.get(4),
+        error: row.get(5),
+    };
+    stage(staging, identity, None, &content)?;
+    Ok(())
+}
+
 /// Unresolved dead letters by table.
 pub(super) fn held(staging: &mut Client) -> Result<HashMap<TableName, Held>, DeadLetterError> {
     let mut tables: HashMap<TableName, Held> = HashMap::new();
-    let mut definitions = HashSet::new();
+    let mut last: Option<(String, TableDefinition)> = None;
     let query = format!(
-        "select {COLUMNS}, id, definition_id, key_cells, case when key_cells is null then row_cells end \
+        "select {COLUMNS}, id, definition::text, key_cells, case when key_cells is null then row_cells end \
            from mysql2gp.dead_letter where resolved_at is null"
     );
     // Streamed: rows may be large.
@@ -105,39 +202,21 @@ pub(super) fn held(staging: &mut Client) -> Result<HashMap<TableName, Held>, Dea
         let identity = Identity::from_row(&row)?;
         let (key, whole): (Option<&str>, Option<&str>) = (row.get(9), row.get(10));
         let lookup = lookup(key.map(str::as_bytes), whole.unwrap_or_default().as_bytes());
-        definitions.insert((
-            identity.table.clone(),
-            row.get::<_, Option<i32>>(8).ok_or(MALFORMED)?,
-        ));
+        let json: &str = row.get(8);
+        let definition = match last.take() {
+            Some((text, definition)) if text == json => definition,
+            _ => from_json(json)?,
+        };
         let held = tables.entry(identity.table.clone()).or_default();
         let id = row.get(7);
-        let letter = HeldLetter { id, identity };
-        held.letters.entry(lookup).or_default().push(letter);
-    }
-    drop(rows);
-    for (table, number) in definitions {
-        let definition = Arc::new(definition(staging, number)?);
-        let number = DefinitionId(u32::try_from(number).map_err(|_| MALFORMED)?);
-        if let Some(held) = tables.get_mut(&table) {
-            held.definitions.insert(number, definition);
-        }
+        held.add(HeldLetter { id, identity }, lookup, &definition);
+        last = Some((json.to_owned(), definition));
     }
     Ok(tables)
 }
 
-fn definition(
-    staging: &mut impl GenericClient,
-    number: i32,
-) -> Result<TableDefinition, DeadLetterError> {
-    let row = staging
-        .query_opt(
-            "select definition::text from mysql2gp.definition where definition_id = $1",
-            &[&number],
-        )
-        .operation("read a table definition")
-        .map_err(DeadLetterError::Staging)?
-        .ok_or(MALFORMED)?;
-    serde_json::from_str(row.get(0)).map_err(|_| MALFORMED)
+fn from_json(json: &str) -> Result<TableDefinition, DeadLetterError> {
+    serde_json::from_str(json).map_err(|_| MALFORMED)
 }
 
 /// Numbers of the unresolved dead letters, oldest first.
@@ -166,7 +245,7 @@ pub fn read_letter(
     let row = staging
         .query_opt(
             &format!(
-                "select {COLUMNS}, resolved_at is not null, definition_id, key_cells, row_cells \
+                "select {COLUMNS}, resolved_at is not null, definition::text, key_cells, row_cells \
                    from mysql2gp.dead_letter where id = $1"
             ),
             &[&id],
@@ -174,18 +253,14 @@ pub fn read_letter(
         .operation("read a dead letter")
         .map_err(DeadLetterError::Staging)?;
     let Some(row) = row else { return Ok(None) };
-    let staged = match row.get::<_, Option<i32>>(8) {
-        None => None,
-        Some(number) => Some(StagedRow {
-            definition: definition(staging, number)?,
-            key: row.get::<_, Option<String>>(9).map(String::into_bytes),
-            row: row.get::<_, String>(10).into_bytes(),
-        }),
-    };
     Ok(Some(Letter {
         identity: Identity::from_row(&row)?,
         resolved: row.get(7),
-        row: staged,
+        row: StagedRow {
+            definition: from_json(row.get(8))?,
+            key: row.get::<_, Option<String>>(9).map(String::into_bytes),
+            row: row.get::<_, String>(10).into_bytes(),
+        },
     }))
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Beside `apply`, which finds them. A refused row is not on the target: its old version is
 //! deleted, so that every row there is one that the source had. The row itself is kept in
-//! staging, and what names it ([`Identity`]) on the target.
+//! staging and, with what names it ([`Identity`]), on the target.
 //!
 //! Invariants:
 //! 1. A dead letter is in staging before the target commits its identity with the batch.
@@ -23,7 +23,6 @@ mod locate;
 mod sync;
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
 
 use common::checkpoint::Checkpoint;
 use common::pg::{self, Conninfo, Operation as _, PgError};
@@ -34,12 +33,14 @@ use postgres::Client;
 pub use error::DeadLetterError;
 pub use identity::{Identity, Seen, Taken};
 pub use item::{Item, Op, Refusal, TakenBack};
-pub use letter::{Letter, read_letter, resolve, unresolved_ids, update_refusal};
+pub use letter::{Letter, StagedRow, read_letter, resolve, unresolved_ids, update_refusal};
 pub use locate::Place;
 
 use crate::layout::Layout;
 use crate::round::{Net, Round, TableChanges};
+use crate::target::session::signed;
 use held::{Held, HeldLetter, lookup};
+use letter::Content;
 use locate::Places;
 
 /// The task's unresolved dead letters. See the module.
@@ -266,24 +267,20 @@ impl DeadLetters {
         if refused.is_empty() {
             return Ok(());
         }
-        let letters = self.stage(layout, refused)?;
-        for (letter, _) in &letters {
-            letter
-                .identity
-                .put(target, &self.task)
-                .map_err(DeadLetterError::Target)?;
+        let definition = letter::to_json(&layout.definition)?;
+        let letters = self.stage(layout, &definition, refused)?;
+        self.staged
+            .extend(letters.iter().map(|(letter, _)| letter.id));
+        for ((letter, _), (item, refusal)) in letters.iter().zip(refused) {
+            let content = Content::of(&definition, item, refusal)?;
+            letter::put(target, &self.task, &letter.identity, &content)?;
         }
         let held = self
             .tables
             .entry(layout.definition.name.clone())
             .or_default();
-        held.definitions
-            .entry(layout.id)
-            .or_insert_with(|| Arc::new(layout.definition.clone()));
-        self.staged
-            .extend(letters.iter().map(|(letter, _)| letter.id));
         for (letter, lookup) in letters {
-            held.letters.entry(lookup).or_default().push(letter);
+            held.add(letter, lookup, &layout.definition);
         }
         Ok(())
     }
@@ -291,6 +288,7 @@ impl DeadLetters {
     fn stage(
         &mut self,
         layout: &Layout,
+        definition: &str,
         refused: &[(Item<'_>, Refusal)],
     ) -> Result<Vec<(HeldLetter, Vec<u8>)>, DeadLetterError> {
         let mut places = Places::default();
@@ -305,11 +303,13 @@ impl DeadLetters {
             let identity = Identity {
                 log_id: self.log_id.clone(),
                 position: place.position,
-                row_number: crate::target::session::signed(place.row_number),
+                row_number: signed(place.row_number),
                 copy_number: item.copy_number,
                 table: layout.definition.name.clone(),
             };
-            let id = letter::stage(&mut transaction, &identity, layout.id, item, refusal)?;
+            let content = Content::of(definition, item, refusal)?;
+            let event_seq = Some(signed(item.event_seq));
+            let id = letter::stage(&mut transaction, &identity, event_seq, &content)?;
             letters.push((HeldLetter { id, identity }, lookup(item.key, item.row)));
         }
         transaction
