@@ -74,15 +74,21 @@ pub fn retry(
     out: &mut impl Write,
 ) -> Result<Option<ErrorClass>, CommandError> {
     let mut staging = open_staging(settings)?;
-    let ids = match ids {
-        [] => unresolved_ids(&mut staging)?,
-        ids => ids.to_vec(),
+    let named = !ids.is_empty();
+    let ids = if named {
+        ids.to_vec()
+    } else {
+        unresolved_ids(&mut staging)?
     };
     let router = Router::new(&settings.rules, &settings.target, ValuePolicy::of(settings));
     let mut target = open_target(settings)?;
     let mut refused = None;
     for id in ids {
-        let letter = find(&mut staging, id)?;
+        let letter = match find(&mut staging, id) {
+            // A loader that has started meanwhile has removed it, for its batch never committed.
+            Err(CommandError::NoDeadLetter { .. }) if !named => continue,
+            letter => letter?,
+        };
         let retried = match retry_one(settings, &mut target, &router, &letter, id) {
             Err(error @ CommandError::NotCommitted { .. }) => {
                 refused = refused.or(Some(error.class()));
