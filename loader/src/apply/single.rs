@@ -2,14 +2,19 @@
 //!
 //! The caller has opened the transaction, and holds what keeps the loader off the row.
 
-use common::pg::{Operation as _, quote_identifier};
+use std::io::Write as _;
+
+use common::pg::{Operation as _, PgError, quote_identifier};
+use common::staging::codec::unescape;
 use common::table::TableDefinition;
+use postgres::Client;
+use postgres::types::ToSql;
 
 use super::error::{self, ApplyError};
 use super::route_to;
 use super::statements::TableStatements;
 use crate::dead_letters::Refusal;
-use crate::route::Router;
+use crate::route::{Route, Router, RowError};
 use crate::target::TargetSession;
 
 /// What became of the row.
@@ -36,58 +41,90 @@ pub fn write_row(
     let route = route_to(session, router, definition)?;
     let mut line = Vec::new();
     if let Err(error) = route.write_row(row, &mut line) {
-        return Ok(match error::refused_cell(&error) {
-            Some(refusal) => Written::Refused(refusal),
-            None => Written::Refused(Refusal {
-                sqlstate: "XX000".into(),
-                reason: error.to_string(),
-                line: None,
-            }),
-        });
+        return Ok(Written::Refused(refused(&error)));
     }
     let client = &mut session.client;
-    if let Some(key) = key {
-        let mut cells: Vec<Option<String>> = Vec::new();
-        let _ = route.write_key(key, &mut Vec::new(), |_, cell| {
-            let text = common::staging::codec::unescape(cell);
-            cells.push(text.map(|text| String::from_utf8_lossy(&text).into_owned()));
-        });
-        let conditions: Vec<String> = (1..)
-            .zip(route.key_types())
-            .map(|(n, (name, type_text))| {
-                format!("t.{} = ${n}::text::{type_text}", quote_identifier(name))
-            })
-            .collect();
-        let query = format!(
-            "select exists (select 1 from {} t where {})",
-            route.target.quoted(),
-            conditions.join(" and ")
-        );
-        let parameters: Vec<&(dyn postgres::types::ToSql + Sync)> = cells
-            .iter()
-            .map(|cell| cell as &(dyn postgres::types::ToSql + Sync))
-            .collect();
-        match client.query_one(&query, &parameters) {
-            Ok(found) if found.get(0) => return Ok(Written::Occupied),
-            Ok(_) => {}
-            Err(error) => {
-                return match error::refusal(&error) {
-                    Some(refusal) => Ok(Written::Refused(refusal)),
-                    None => Err(common::pg::PgError::statement("look for the key", &error).into()),
-                };
-            }
-        }
+    let written = match key {
+        Some(key) => look_for(client, &route, key),
+        None => Ok(Written::Yes),
+    };
+    let written = match written {
+        Ok(Written::Yes) => copy(client, &route, &line),
+        other => other,
+    };
+    written.or_else(|failed| match failed {
+        Failed::Refused(refusal) => Ok(Written::Refused(refusal)),
+        Failed::Other(error) => Err(error.into()),
+    })
+}
+
+/// Why a statement failed.
+enum Failed {
+    Refused(Refusal),
+    Other(PgError),
+}
+
+fn failed(operation: &'static str) -> impl Fn(postgres::Error) -> Failed {
+    move |error| match error::refusal(&error) {
+        Some(refusal) => Failed::Refused(refusal),
+        None => Failed::Other(PgError::statement(operation, &error)),
     }
-    let statements = TableStatements::prepare(client, &route)?;
+}
+
+/// The refusal in an error of ours, damaged text included: it is not to be written either.
+fn refused(error: &RowError) -> Refusal {
+    error::refused_cell(error).unwrap_or_else(|| Refusal {
+        sqlstate: "XX000".into(),
+        reason: error.to_string(),
+        line: None,
+    })
+}
+
+/// [`Written::Yes`] when the row may be written.
+fn look_for(client: &mut Client, route: &Route, key: &[u8]) -> Result<Written, Failed> {
+    let mut cells: Vec<Option<String>> = Vec::new();
+    let written = route.write_key(key, &mut Vec::new(), |_, cell| {
+        let text = unescape(cell);
+        cells.push(text.map(|text| String::from_utf8_lossy(&text).into_owned()));
+    });
+    if let Err(error) = written {
+        return Ok(Written::Refused(refused(&error)));
+    }
+    let conditions: Vec<String> = (1..)
+        .zip(route.key_types())
+        .map(|(n, (name, type_text))| {
+            format!("t.{} = ${n}::text::{type_text}", quote_identifier(name))
+        })
+        .collect();
+    let query = format!(
+        "select exists (select 1 from {} t where {})",
+        route.target.quoted(),
+        conditions.join(" and ")
+    );
+    let parameters: Vec<&(dyn ToSql + Sync)> = cells
+        .iter()
+        .map(|cell| cell as &(dyn ToSql + Sync))
+        .collect();
+    let found = client
+        .query_one(&query, &parameters)
+        .map_err(failed("look for the key"))?;
+    Ok(if found.get(0) {
+        Written::Occupied
+    } else {
+        Written::Yes
+    })
+}
+
+fn copy(client: &mut Client, route: &Route, line: &[u8]) -> Result<Written, Failed> {
+    const OPERATION: &str = "copy into target table";
+    let statements = TableStatements::prepare(client, route).map_err(Failed::Other)?;
     let mut writer = client
         .copy_in(&statements.copy)
-        .operation("copy into target table")?;
-    std::io::Write::write_all(&mut writer, &line).operation("copy into target table")?;
-    match writer.finish() {
-        Ok(_) => Ok(Written::Yes),
-        Err(error) => match error::refusal(&error) {
-            Some(refusal) => Ok(Written::Refused(refusal)),
-            None => Err(common::pg::PgError::statement("copy into target table", &error).into()),
-        },
-    }
+        .map_err(failed(OPERATION))?;
+    writer
+        .write_all(line)
+        .operation(OPERATION)
+        .map_err(Failed::Other)?;
+    writer.finish().map_err(failed(OPERATION))?;
+    Ok(Written::Yes)
 }

@@ -97,30 +97,36 @@ pub fn retry(
             }
             retried => retried?,
         };
-        let said = match retried {
-            Retried::Written => {
-                resolve(&mut staging, &[id])?;
-                "written".to_owned()
-            }
-            Retried::Settled => {
-                resolve(&mut staging, &[id])?;
-                "settled already, by a later change or by hand".to_owned()
-            }
-            Retried::Refused(refusal) => {
-                update_refusal(&mut staging, id, &refusal)?;
-                refused = Some(ErrorClass::Operator);
-                format!("still refused: {refusal}")
-            }
-            Retried::Occupied => {
-                refused = Some(ErrorClass::Operator);
-                "not written: the target has a row of this key, which the loader did not put there; correct or \
-                 delete it there, then retry or discard"
-                    .to_owned()
-            }
-        };
+        if let Retried::Refused(_) | Retried::Occupied = retried {
+            refused = Some(ErrorClass::Operator);
+        }
+        let said = note(&mut staging, id, retried)?;
         writeln!(out, "{id}  {}  {said}", letter.identity.table)?;
     }
     Ok(refused)
+}
+
+/// Notes in staging what became of a retry; what to say of it.
+fn note(staging: &mut Client, id: i64, retried: Retried) -> Result<String, CommandError> {
+    Ok(match retried {
+        Retried::Written => {
+            resolve(staging, &[id])?;
+            "written".into()
+        }
+        Retried::Settled => {
+            resolve(staging, &[id])?;
+            "settled already, by a later change or by hand".into()
+        }
+        Retried::Refused(refusal) => {
+            update_refusal(staging, id, &refusal)?;
+            format!("still refused: {refusal}")
+        }
+        Retried::Occupied => {
+            "not written: the target has a row of this key, which the loader did not put there; correct or delete it \
+             there, then retry or discard"
+                .into()
+        }
+    })
 }
 
 /// Gives dead letters up.
