@@ -8,6 +8,8 @@
 pub mod gtid;
 pub mod table;
 
+pub mod table_change;
+
 pub mod position;
 
 // The contract: staged lines between miner and loader, the checkpoint on the target.
@@ -30,3 +32,6 @@ pub mod error;
 pub mod retry;
 
 pub mod shutdown;
+
+// For tests: dying at a named place.
+pub mod crash;

@@ -4,6 +4,7 @@ use common::error::ErrorClass;
 use common::pg::PgError;
 use common::position::BinlogPosition;
 use common::table::TableName;
+use postgres::error::SqlState;
 
 use crate::apply::ApplyError;
 use crate::compact::CompactError;
@@ -117,6 +118,7 @@ impl From<ApplyError> for LoaderError {
             | ApplyError::Pg(_)
             | ApplyError::Route(_)
             | ApplyError::Hazards { .. }
+            | ApplyError::Statement(_)
             | ApplyError::Refused { .. }
             | ApplyError::OverLimit(_)
             | ApplyError::TooManyDeleted { .. }
@@ -141,6 +143,29 @@ impl LoaderError {
             | Self::KeylessOverlap { .. } => ErrorClass::Operator,
             Self::Panicked { .. } | Self::Thread { .. } => ErrorClass::Failed,
         }
+    }
+
+    /// Whether another loader has the task.
+    pub fn is_of_another_loader(&self) -> bool {
+        matches!(
+            self,
+            Self::Session(SessionError::Held { .. } | SessionError::Fenced { .. })
+                | Self::Apply(ApplyError::Session(
+                    SessionError::Held { .. } | SessionError::Fenced { .. }
+                ))
+        )
+    }
+
+    /// Whether a server's disk is full: it answers, but nothing can be written.
+    pub fn is_disk_full(&self) -> bool {
+        let (Self::Fetch(FetchError::Pg(error))
+        | Self::Session(SessionError::Pg(error))
+        | Self::Apply(ApplyError::Pg(error) | ApplyError::Session(SessionError::Pg(error)))
+        | Self::Target(error)) = self
+        else {
+            return false;
+        };
+        error.sqlstate() == Some(&SqlState::DISK_FULL)
     }
 
     /// The server that is away, when that is the reason.

@@ -12,25 +12,12 @@ use std::hash::BuildHasher as _;
 use std::ops::Range;
 use std::sync::Arc;
 
-use common::position::BinlogPosition;
+use common::table::TableName;
+use common::table_change::TableChange;
 use hashbrown::{DefaultHashBuilder, HashTable};
 
 use crate::layout::Layout;
-
-/// How far something has come: the end of a source transaction, or the miner's position.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Progress {
-    /// Everything that ends at or before it is covered.
-    pub position: BinlogPosition,
-    /// GTIDs up to there, where known.
-    pub gtid_set: Option<String>,
-    /// Last covered transaction, in this staging's numbering.
-    pub transaction_seq: u64,
-    /// Last covered event, in this staging's numbering.
-    pub event_seq: u64,
-    /// Commit time at the source, microseconds since 1970.
-    pub committed_at_us: Option<i64>,
-}
+use crate::progress::Progress;
 
 /// Whether the target may already hold changes of this part of the stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -50,6 +37,17 @@ pub enum Contradictions {
     Stop,
     /// The last operation wins: the source has cascades that it does not log.
     LastWins,
+}
+
+/// An ALTER TABLE of which everything is known that it did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Statement {
+    /// The table.
+    pub table: TableName,
+    /// The statement.
+    pub text: String,
+    /// What it did to columns and rows; nothing, where it is about indexes, defaults and the like.
+    pub changes: Vec<TableChange>,
 }
 
 /// The first operation on a key within a round.
@@ -158,6 +156,9 @@ const ENTRY_BYTES: usize = size_of::<Entry>() + 24;
 /// Net changes of a run of source transactions.
 #[derive(Debug, Default)]
 pub struct Round {
+    /// The statement that the round consists of, if the target may show that it has been
+    /// repeated there.
+    pub statement: Option<Statement>,
     /// Whether the target may already hold changes of this part of the stream.
     pub overlap: Overlap,
     /// What to do where the stream contradicts itself.
@@ -184,6 +185,7 @@ pub struct Round {
 impl Round {
     /// Forgets everything and keeps the memory, unless an unusual row has made it large.
     pub fn clear(&mut self, keep_bytes: usize) {
+        self.statement = None;
         self.overlap = Overlap::Exact;
         self.contradictions = Contradictions::Stop;
         self.transactions = 0;

@@ -14,3 +14,4 @@ mod dead_letters_random;
 mod refusals;
 mod running;
 mod staged;
+mod timelines;

@@ -9,6 +9,7 @@ use common::position::BinlogPosition;
 use common::settings::SettingsError;
 use common::staging::migrate::MigrateError;
 use common::table::TableName;
+use postgres::error::SqlState;
 
 use crate::decode::DecodeError;
 use crate::source::SourceError;
@@ -149,6 +150,11 @@ impl fmt::Display for Place {
 }
 
 impl MinerError {
+    /// Whether the staging server's disk is full: it answers, but nothing can be staged.
+    pub fn is_disk_full(&self) -> bool {
+        matches!(self, Self::Staging(error) if error.sqlstate() == Some(&SqlState::DISK_FULL))
+    }
+
     /// What to do about it.
     pub fn class(&self) -> ErrorClass {
         match self {

@@ -21,6 +21,9 @@ mod template;
 /// Child processes.
 mod process;
 
+/// Disks that become full.
+mod small_disk;
+
 /// MySQL and MariaDB.
 mod mysql_server;
 
@@ -39,11 +42,19 @@ mod task;
 /// Source against target, row by row.
 mod compare;
 
+/// Random transactions.
+#[expect(
+    clippy::unwrap_used,
+    reason = "bookkeeping that is wrong is a test that has failed"
+)]
+pub mod workload;
+
 pub use compare::{CellRule, Comparison, Difference, Report, SourceTable, TargetTable};
 pub use mysql_server::{Binlog, Flavor, MysqlBuilder, MysqlServer, RowMetadata};
 pub use pg_server::{PgBuilder, PgServer};
 pub use program::{Launch, Program, binary};
 pub use proxy::Proxy;
+pub use small_disk::SmallDisk;
 pub use task::{TaskBuilder, TaskFiles};
 pub use wait::{holds_within, wait_until};
 

@@ -14,6 +14,7 @@ use tempfile::TempDir;
 
 use crate::process::{Output, Process, RunAs};
 use crate::scratch::{self, Port};
+use crate::small_disk::SmallDisk;
 use crate::template::template;
 use crate::wait::holds_within;
 use crate::{Durability, Rows};
@@ -30,6 +31,7 @@ pub struct PgBuilder {
     durability: Durability,
     password: Option<String>,
     settings: Vec<String>,
+    disk_bytes: Option<u64>,
 }
 
 impl PgBuilder {
@@ -52,16 +54,25 @@ impl PgBuilder {
         self
     }
 
+    /// Keeps the data on a disk of its own, of this size.
+    pub fn disk_bytes(mut self, bytes: u64) -> Self {
+        self.disk_bytes = Some(bytes);
+        self
+    }
+
     /// Starts the server.
     ///
     /// # Panics
-    /// When PostgreSQL is not installed or does not come up; its log is shown.
+    /// When PostgreSQL is not installed or does not come up; its log is shown. With a disk of
+    /// its own, when none can be mounted.
     pub fn start(self) -> PgServer {
         let bin = bin_directory();
         let run_as = RunAs::unprivileged();
         let directory = scratch::directory("pg");
         let data = directory.path().join(scratch::PG_DATA);
         fs::create_dir(&data).expect("the new directory is ours");
+        let disk = self.disk_bytes.map(|bytes| SmallDisk::mount(&data, bytes));
+        let data = disk.as_ref().map_or(data, SmallDisk::path);
         scratch::copy_tree(&template_of(&bin, run_as), &data);
         if self.password.is_some() {
             // Written in place: the file keeps its owner.
@@ -79,6 +90,7 @@ impl PgBuilder {
             run_as,
             port: Port::claim(),
             process: None,
+            disk,
             directory,
         };
         server.start();
@@ -101,6 +113,7 @@ pub struct PgServer {
     run_as: RunAs,
     port: Port,
     process: Option<Process>,
+    disk: Option<SmallDisk>,
     directory: TempDir,
 }
 
@@ -116,6 +129,7 @@ impl PgServer {
             durability: Durability::Fast,
             password: None,
             settings: Vec::new(),
+            disk_bytes: None,
         }
     }
 
@@ -256,6 +270,61 @@ impl PgServer {
         self.start();
     }
 
+    /// Keeps a copy of the data as they are now, for [`PgServer::restore`]; the server is
+    /// restarted.
+    ///
+    /// # Panics
+    /// When the server does not stop or come up, or has a disk of its own.
+    pub fn save(&mut self) {
+        assert!(self.disk.is_none(), "a small disk has no room for a copy");
+        self.stop();
+        let _ = fs::remove_dir_all(self.saved());
+        fs::create_dir(self.saved()).expect("the directory is ours");
+        scratch::copy_tree(&self.data(), &self.saved());
+        self.start();
+    }
+
+    /// Puts the copy of [`PgServer::save`] in the place of the data; the server is restarted.
+    ///
+    /// # Panics
+    /// When the server does not stop or come up, or there is no copy.
+    pub fn restore(&mut self) {
+        self.stop();
+        fs::remove_dir_all(self.data()).expect("the directory is ours");
+        fs::create_dir(self.data()).expect("the directory is ours");
+        scratch::copy_tree(&self.saved(), &self.data());
+        self.start();
+    }
+
+    fn saved(&self) -> PathBuf {
+        self.directory.path().join("saved")
+    }
+
+    /// Starts the server if it has ended by itself.
+    ///
+    /// # Panics
+    /// When it does not come up.
+    pub fn revive(&mut self) {
+        if self
+            .process
+            .as_mut()
+            .is_none_or(|process| process.exit_status().is_some())
+        {
+            self.process = None;
+            self.start();
+        }
+    }
+
+    /// The server's own disk.
+    ///
+    /// # Panics
+    /// When it has none.
+    pub fn disk(&self) -> &SmallDisk {
+        self.disk
+            .as_ref()
+            .expect("the server was built with disk_bytes()")
+    }
+
     /// The end of the server's log.
     pub fn log_tail(&self) -> String {
         crate::process::tail(&self.log())
@@ -274,7 +343,11 @@ impl PgServer {
     }
 
     fn start(&mut self) {
-        let mut command = self.run_as.command(&self.bin.join("postgres"));
+        let postgres = self.bin.join("postgres");
+        let mut command = match &self.disk {
+            None => self.run_as.command(&postgres),
+            Some(disk) => disk.command(self.run_as, &postgres),
+        };
         command
             .current_dir("/")
             .arg("-D")

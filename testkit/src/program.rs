@@ -122,6 +122,21 @@ impl Program {
         self.process.pid()
     }
 
+    /// The most memory that the program has used at a time.
+    ///
+    /// # Panics
+    /// When the program has ended.
+    pub fn peak_memory_bytes(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid()))
+            .expect("the program runs, or is a zombie");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kilobytes = line
+            .and_then(|line| line.split_whitespace().next())
+            .and_then(|number| number.parse::<u64>().ok())
+            .expect("a program that runs uses memory");
+        kilobytes * 1024
+    }
+
     /// SIGKILL; returns when the program is gone.
     pub fn kill9(&mut self) {
         self.process.kill9();

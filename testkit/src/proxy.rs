@@ -2,11 +2,12 @@
 //!
 //! It stands between a program and a server and, per direction of a connection, moves
 //! bytes through a bounded queue, so that it can hold them back ([`Proxy::stall`]), deliver
-//! them late ([`Proxy::delay`]) or not at all ([`Proxy::cut`]). It keeps its port through
-//! all of that. What the two ends say is not looked at.
+//! them late ([`Proxy::delay`]) or not at all ([`Proxy::cut`], [`Proxy::lose_answer_to`]). It
+//! keeps its port through all of that.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, Weak};
 use std::thread::{self, JoinHandle};
@@ -32,6 +33,7 @@ enum Mode {
 
 #[derive(Debug)]
 struct State {
+    upstream: SocketAddr,
     mode: Mode,
     delay: Duration,
     listening: bool,
@@ -39,6 +41,10 @@ struct State {
     streams: Vec<Weak<TcpStream>>,
     /// Rises when all connections are broken; those of an earlier one end.
     generation: u64,
+    /// The next request with these bytes in it does not get its answer.
+    lose_answer_to: Option<Vec<u8>>,
+    /// Answers that were lost that way.
+    answers_lost: usize,
 }
 
 #[derive(Debug)]
@@ -46,7 +52,6 @@ struct Shared {
     state: Mutex<State>,
     changed: Condvar,
     address: SocketAddr,
-    upstream: SocketAddr,
 }
 
 impl Shared {
@@ -81,15 +86,17 @@ impl Proxy {
         let listener = TcpListener::bind(address).expect("the port was just found free");
         let shared = Arc::new(Shared {
             state: Mutex::new(State {
+                upstream,
                 mode: Mode::Forward,
                 delay: Duration::ZERO,
                 listening: true,
                 streams: Vec::new(),
                 generation: 0,
+                lose_answer_to: None,
+                answers_lost: 0,
             }),
             changed: Condvar::new(),
             address,
-            upstream,
         });
         let acceptor = start_thread("proxy-accept", {
             let shared = Arc::clone(&shared);
@@ -126,6 +133,14 @@ impl Proxy {
         self.shared.changed.notify_all();
     }
 
+    /// Closes every connection; new ones go to the server on this port of 127.0.0.1.
+    pub fn redirect(&self, port: u16) {
+        let mut state = self.shared.lock();
+        state.upstream = SocketAddr::from(([127, 0, 0, 1], port));
+        break_connections(&mut state);
+        self.shared.changed.notify_all();
+    }
+
     /// Closes every connection and refuses new ones until [`Proxy::resume`].
     pub fn cut(&self) {
         let mut state = self.shared.lock();
@@ -153,6 +168,18 @@ impl Proxy {
     /// Delivers every byte this much later, in each direction, from now on.
     pub fn delay(&self, delay: Duration) {
         self.shared.lock().delay = delay;
+    }
+
+    /// Delivers the next request with these bytes in it, waits until the server answers, and
+    /// then closes that connection without delivering the answer: the work is done, and
+    /// the client cannot know.
+    pub fn lose_answer_to(&self, request: &[u8]) {
+        self.shared.lock().lose_answer_to = Some(request.to_owned());
+    }
+
+    /// How many answers were lost by [`Proxy::lose_answer_to`].
+    pub fn answers_lost(&self) -> usize {
+        self.shared.lock().answers_lost
     }
 
     fn set_mode(&self, mode: Mode) {
@@ -237,7 +264,8 @@ fn accept_loop(shared: &Arc<Shared>, first: TcpListener) {
 }
 
 fn connect(shared: &Arc<Shared>, client: TcpStream, generation: u64) -> io::Result<()> {
-    let server = TcpStream::connect(shared.upstream)?;
+    let upstream = shared.lock().upstream;
+    let server = TcpStream::connect(upstream)?;
     client.set_nodelay(true)?;
     server.set_nodelay(true)?;
     let (client, server) = (Arc::new(client), Arc::new(server));
@@ -250,10 +278,21 @@ fn connect(shared: &Arc<Shared>, client: TcpStream, generation: u64) -> io::Resu
         .streams
         .extend([Arc::downgrade(&client), Arc::downgrade(&server)]);
     drop(state);
-    for (from, to) in [(Arc::clone(&client), Arc::clone(&server)), (server, client)] {
+    let link = Arc::new(Link {
+        client,
+        server,
+        answer_is_lost: AtomicBool::new(false),
+    });
+    for direction in [Direction::Request, Direction::Answer] {
         let (sender, receiver) = mpsc::sync_channel(QUEUE_CHUNKS);
-        let reader = Arc::clone(shared);
-        start_thread("proxy-read", move || read_loop(&reader, &from, &sender));
+        let (reader, link) = (Arc::clone(shared), Arc::clone(&link));
+        let to = Arc::clone(match direction {
+            Direction::Request => &link.server,
+            Direction::Answer => &link.client,
+        });
+        start_thread("proxy-read", move || {
+            read_loop(&reader, &link, direction, &sender);
+        });
         let writer = Arc::clone(shared);
         start_thread("proxy-write", move || {
             write_loop(&writer, &to, &receiver, generation);
@@ -262,20 +301,63 @@ fn connect(shared: &Arc<Shared>, client: TcpStream, generation: u64) -> io::Resu
     Ok(())
 }
 
+/// The two ends of a connection.
+struct Link {
+    client: Arc<TcpStream>,
+    server: Arc<TcpStream>,
+    answer_is_lost: AtomicBool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Direction {
+    Request,
+    Answer,
+}
+
 struct Chunk {
     due: Instant,
     bytes: Vec<u8>,
 }
 
-fn read_loop(shared: &Shared, mut from: &TcpStream, queue: &SyncSender<Chunk>) {
+fn read_loop(shared: &Shared, link: &Link, direction: Direction, queue: &SyncSender<Chunk>) {
+    let mut from: &TcpStream = match direction {
+        Direction::Request => &link.client,
+        Direction::Answer => &link.server,
+    };
     let mut buffer = vec![0; CHUNK_BYTES];
     while let Ok(length @ 1..) = from.read(&mut buffer) {
         let bytes = buffer.get(..length).unwrap_or_default().to_vec();
-        let due = Instant::now() + shared.lock().delay;
+        let due = {
+            let mut state = shared.lock();
+            match direction {
+                Direction::Request => {
+                    if state
+                        .lose_answer_to
+                        .take_if(|request| contains(&bytes, request))
+                        .is_some()
+                    {
+                        link.answer_is_lost.store(true, Ordering::Release);
+                    }
+                }
+                Direction::Answer if link.answer_is_lost.load(Ordering::Acquire) => {
+                    state.answers_lost += 1;
+                    // One that the other side has closed already is broken enough.
+                    let _ = link.client.shutdown(Shutdown::Both);
+                    let _ = link.server.shutdown(Shutdown::Both);
+                    return;
+                }
+                Direction::Answer => {}
+            }
+            Instant::now() + state.delay
+        };
         if queue.send(Chunk { due, bytes }).is_err() {
             return;
         }
     }
+}
+
+fn contains(bytes: &[u8], part: &[u8]) -> bool {
+    bytes.windows(part.len()).any(|window| window == part)
 }
 
 fn write_loop(shared: &Shared, mut to: &TcpStream, queue: &Receiver<Chunk>, generation: u64) {

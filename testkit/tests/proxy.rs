@@ -133,3 +133,34 @@ fn a_server_behind_a_proxy_is_reached_through_it() {
     assert!(connection.ping().is_err());
     assert!(mysql::Conn::new(options()).is_err());
 }
+
+#[test]
+fn an_answer_is_lost_after_the_server_has_given_it() {
+    let (sender, received) = std::sync::mpsc::channel();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let (mut stream, sender) = (stream.unwrap(), sender.clone());
+            thread::spawn(move || {
+                let mut request = [0; 6];
+                while stream.read_exact(&mut request).is_ok() {
+                    sender.send(request).unwrap();
+                    let _ = stream.write_all(&request);
+                }
+            });
+        }
+    });
+    let proxy = Proxy::start(address);
+    proxy.lose_answer_to(b"commit");
+    let mut stream = connect(&proxy);
+    echo(&mut stream, "select").unwrap();
+    assert!(echo(&mut stream, "commit").is_err());
+    assert_eq!(proxy.answers_lost(), 1);
+    assert_eq!(
+        received.try_iter().collect::<Vec<_>>(),
+        [*b"select", *b"commit"]
+    );
+    // Once.
+    echo(&mut connect(&proxy), "commit").unwrap();
+}

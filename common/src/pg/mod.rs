@@ -6,6 +6,8 @@
 pub mod conninfo;
 mod tls;
 
+use std::time::Duration;
+
 use postgres::error::SqlState;
 use postgres::{Client, NoTls};
 
@@ -169,6 +171,25 @@ set statement_timeout = 0;
 select set_config(name, 'off', false) from pg_settings where name = 'jit';
 select set_config(name, '0', false) from pg_settings where name = 'idle_in_transaction_session_timeout';
 select set_config(name, '3', false) from pg_settings where name = 'extra_float_digits'";
+
+/// Has the server end this session within `timeout` when the program's host is dead: its
+/// locks end then. On a unix socket it does nothing, and need not.
+///
+/// # Errors
+/// When the statement fails.
+pub fn set_keepalive(client: &mut Client, timeout: Duration) -> Result<(), PgError> {
+    let seconds = timeout.as_secs().max(1);
+    let (idle, interval) = ((seconds / 2).max(1), (seconds / 6).max(1));
+    client
+        .batch_execute(&format!(
+            "set tcp_keepalives_idle = {idle}; \
+             set tcp_keepalives_interval = {interval}; \
+             set tcp_keepalives_count = 3; \
+             select set_config(name, '{}', false) from pg_settings where name = 'tcp_user_timeout'",
+            seconds * 1000
+        ))
+        .operation("set keepalive")
+}
 
 /// What the server or the connection said. A server's DETAIL quotes rows, so only the
 /// primary message of known-harmless classes, SQLSTATE and object names are shown.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 /// Every section and key. `etc/my.cfg` documents them; a test compares the two.
 pub(super) const KEYS: &[(&str, &[&str])] = &[
-    ("task", &["name", "lock_timeout"]),
+    ("task", &["name", "lock_timeout", "keepalive_timeout"]),
     (
         "src.mysql",
         &[

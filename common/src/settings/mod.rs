@@ -55,6 +55,8 @@ pub struct TaskSettings {
     pub name: String,
     /// How long a newcomer waits for the holder of the task's lock.
     pub lock_timeout: Duration,
+    /// After how long a server gives up the connection, and with it the lock, of a dead host.
+    pub keepalive_timeout: Duration,
 }
 
 /// How to start mining, the first time.

@@ -29,6 +29,7 @@ pub(super) struct Raw {
 pub(super) struct RawTask {
     pub(super) name: Option<String>,
     pub(super) lock_timeout: Option<u64>,
+    pub(super) keepalive_timeout: Option<u64>,
 }
 
 #[derive(Default, Deserialize)]

@@ -47,6 +47,7 @@ impl Raw {
                 })
                 .unwrap_or_default(),
             lock_timeout: Duration::from_secs(self.task.lock_timeout.unwrap_or(60)),
+            keepalive_timeout: Duration::from_secs(self.task.keepalive_timeout.unwrap_or(30)),
         };
         let source = self.src.mysql.validate(&task.name, &mut check);
         let target = self.desc.pgsql.validate(environment, &mut check);

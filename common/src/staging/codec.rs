@@ -14,15 +14,18 @@
 //! | `u12` after… before… | update, with the full before image |
 //! | `d12` before… | delete, with the full before image |
 //! | `T12` | TRUNCATE of the table |
-//! | `S` database, table, statement | a statement on a replicated table |
-//! | `C` sequence, file, pos, gtid, commit time (µs), events | end of a source transaction |
+//! | `S` database, table, statement, changes? | a statement on a replicated table; what it does, as JSON, where that is known in full |
+//! | `C` sequence, file, pos, gtid, commit time (µs), events, passed | end of a source transaction |
 //!
 //! Every line belongs to the transaction that the next `C` line ends. `events` counts the
-//! transaction's lines before it, so a lost chunk cannot go unnoticed. A key cell is in key
+//! transaction's lines before it, so a lost chunk cannot go unnoticed. `passed` are the GTIDs of
+//! transactions without lines since the `C` line before: a GTID set, often empty; or `=` and
+//! all GTIDs up to this transaction; or `?` where they are not known. A key cell is in key
 //! order, the other cells in column order.
 //!
 //! This module does not know how lines are packed into chunks nor what the cells mean.
 
+use std::fmt;
 use std::io::Write as _;
 use std::str::FromStr;
 
@@ -97,6 +100,8 @@ pub enum Line<'a> {
         table: &'a [u8],
         /// The statement, escaped.
         statement: &'a [u8],
+        /// What it does, where that is known in full; escaped.
+        changes: Option<&'a [u8]>,
     },
     /// End of a source transaction.
     Commit(CommitLine<'a>),
@@ -117,6 +122,45 @@ pub struct CommitLine<'a> {
     pub committed_at_us: i64,
     /// Lines of this transaction before this one.
     pub event_count: u64,
+    /// GTIDs of other transactions before it.
+    pub passed: Passed<'a>,
+}
+
+/// GTIDs that a `C` line tells besides its own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Passed<'a> {
+    /// No transaction was left out since the line before.
+    #[default]
+    Nothing,
+    /// GTID set of the transactions that were left out since the line before.
+    Some(&'a str),
+    /// GTID set of all transactions up to this one.
+    All(&'a str),
+    /// What came before is not known.
+    Unknown,
+}
+
+impl<'a> Passed<'a> {
+    /// Reads what `Display` writes.
+    pub fn parse(text: &'a str) -> Self {
+        match (text, text.strip_prefix('=')) {
+            ("", _) => Self::Nothing,
+            ("?", _) => Self::Unknown,
+            (_, Some(set)) => Self::All(set),
+            (set, None) => Self::Some(set),
+        }
+    }
+}
+
+impl fmt::Display for Passed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Nothing => Ok(()),
+            Self::Some(set) => f.write_str(set),
+            Self::All(set) => write!(f, "={set}"),
+            Self::Unknown => f.write_str("?"),
+        }
+    }
 }
 
 impl CommitLine<'_> {
@@ -137,13 +181,14 @@ impl CommitLine<'_> {
         // Writing to a Vec cannot fail.
         let _ = writeln!(
             out,
-            "C{}\t{}\t{}\t{}\t{}\t{}",
+            "C{}\t{}\t{}\t{}\t{}\t{}\t{}",
             self.transaction_seq,
             self.file,
             self.offset,
             self.gtid,
             self.committed_at_us,
-            self.event_count
+            self.event_count,
+            self.passed
         );
     }
 }
@@ -162,14 +207,24 @@ pub fn write_truncate(out: &mut Vec<u8>, definition: DefinitionId) {
     let _ = writeln!(out, "T{definition}");
 }
 
-/// Appends a statement line.
-pub fn write_statement(out: &mut Vec<u8>, database: &str, table: &str, statement: &str) {
+/// Appends a statement line; `changes` is what is known of it in full, as JSON.
+pub fn write_statement(
+    out: &mut Vec<u8>,
+    database: &str,
+    table: &str,
+    statement: &str,
+    changes: Option<&str>,
+) {
     out.extend_from_slice(b"S\t");
     escape(database.as_bytes(), out);
     out.push(b'\t');
     escape(table.as_bytes(), out);
     out.push(b'\t');
     escape(statement.as_bytes(), out);
+    if let Some(changes) = changes {
+        out.push(b'\t');
+        escape(changes.as_bytes(), out);
+    }
     out.push(b'\n');
 }
 
@@ -212,6 +267,9 @@ pub fn unescape(cell: &[u8]) -> Option<Vec<u8>> {
 
 /// How a NULL cell is written.
 pub const NULL: &[u8] = b"\\N";
+
+/// What stands for the value of a column that the log leaves out. No value is written so.
+pub const NOT_LOGGED: &[u8] = b"\\-";
 
 /// Parses one line, given without its newline.
 ///
@@ -284,6 +342,7 @@ fn parse_commit(rest: &[u8]) -> Result<CommitLine<'_>, CodecError> {
         gtid: next("gtid")?,
         committed_at_us: number(next("committed_at")?, "committed_at")?,
         event_count: number(next("events")?, "events")?,
+        passed: Passed::parse(next("passed")?),
     };
     match fields.next() {
         None => Ok(line),
@@ -298,6 +357,7 @@ fn parse_statement(rest: &[u8]) -> Result<Line<'_>, CodecError> {
         database: next("database")?,
         table: next("table")?,
         statement: next("statement")?,
+        changes: fields.next(),
     })
 }
 
@@ -353,6 +413,7 @@ mod tests {
             gtid: "0-1-9",
             committed_at_us: 1_700_000_000_000_001,
             event_count: 3,
+            passed: Passed::Some("0-1-7,1-1-4"),
         };
         let mut out = Vec::new();
         commit.write(&mut out);
@@ -361,14 +422,36 @@ mod tests {
     }
 
     #[test]
+    fn what_a_commit_line_passed_reads_back() {
+        for passed in [
+            Passed::Nothing,
+            Passed::Some("0-1-7"),
+            Passed::All("0-1-7,1-1-4"),
+            Passed::All(""),
+            Passed::Unknown,
+        ] {
+            assert_eq!(Passed::parse(&passed.to_string()), passed);
+        }
+    }
+
+    #[test]
     fn a_statement_and_a_truncate_read_back() {
         let mut out = Vec::new();
-        write_statement(&mut out, "db", "t", "alter table t\n\tadd c int");
-        out.pop();
-        let Ok(Line::Statement { statement, .. }) = parse_line(&out) else {
-            panic!("no statement");
-        };
-        assert_eq!(unescape(statement).unwrap(), b"alter table t\n\tadd c int");
+        for changes in [None, Some("[\\]")] {
+            out.clear();
+            write_statement(&mut out, "db", "t", "alter table t\n\tadd c int", changes);
+            out.pop();
+            let Ok(Line::Statement {
+                statement,
+                changes: found,
+                ..
+            }) = parse_line(&out)
+            else {
+                panic!("no statement");
+            };
+            assert_eq!(unescape(statement).unwrap(), b"alter table t\n\tadd c int");
+            assert_eq!(found.and_then(unescape), changes.map(|text| text.into()));
+        }
         assert_eq!(
             parse_line(b"T3"),
             Ok(Line::Truncate {
@@ -399,7 +482,8 @@ mod tests {
             b"I1",
             b"I99999999999\ta",
             b"C1\tf.1\t4",
-            b"C1\tf.1\t4\t\t5\t6\t7",
+            b"C1\tf.1\t4\t\t5\t6",
+            b"C1\tf.1\t4\t\t5\t6\t\t8",
             b"T",
             b"T1\tx",
             b"S\ta",

@@ -2,6 +2,7 @@
 
 use common::error::ErrorClass;
 use common::pg::PgError;
+use common::position::BinlogPosition;
 use common::table::TableName;
 
 use crate::dead_letters::{DeadLetterError, Refusal};
@@ -35,6 +36,15 @@ pub enum ApplyError {
         /// Triggers and foreign keys.
         hazards: Vec<String>,
     },
+    /// A statement whose changes the target does not show.
+    #[error(
+        "the statement at {position} on table {} changes it beyond its rows: {}; target table {} does not show that \
+         the same is done there: {}; make the same change by hand and start the loader again, with `binlog_loader ack \
+         {position}` before if what is missing is on purpose",
+        .0.source_table, .0.statement, .0.target_table, .0.lacking.join("; "),
+        position = .0.position
+    )]
+    Statement(Box<NotRepeated>),
     /// The target refuses a row, and it is not known which.
     #[error(
         "target table {} refuses changes of {} {}: {refusal}; mysql2gp.events shows the rows; correct the target table \
@@ -112,6 +122,21 @@ pub struct OverLimit {
     pub found: u64,
 }
 
+/// A statement that was not repeated on the target, as far as can be seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotRepeated {
+    /// End of the statement's transaction.
+    pub position: BinlogPosition,
+    /// The source table.
+    pub source_table: TableName,
+    /// The target table.
+    pub target_table: String,
+    /// The statement, cut.
+    pub statement: String,
+    /// What the target would have to have.
+    pub lacking: Vec<String>,
+}
+
 /// Where a row was refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
@@ -132,6 +157,7 @@ impl ApplyError {
             Self::Route(error) => error.class(),
             Self::DeadLetters(error) => error.class(),
             Self::Hazards { .. }
+            | Self::Statement(_)
             | Self::Refused { .. }
             | Self::OverLimit(_)
             | Self::TooManyDeleted { .. }
@@ -150,6 +176,7 @@ impl ApplyError {
                 .sqlstate()
                 .is_some_and(|sqlstate| is_of_a_row(sqlstate.code())),
             Self::Session(_)
+            | Self::Statement(_)
             | Self::Route(_)
             | Self::Hazards { .. }
             | Self::OverLimit(_)

@@ -15,6 +15,7 @@
 //! It does not decide what a batch is, and it does not retry.
 
 mod error;
+mod fit;
 mod keyless;
 mod refused;
 mod single;
@@ -25,16 +26,18 @@ mod write;
 
 use std::collections::HashMap;
 
+use common::crash::{self, Point};
 use common::pg::Operation as _;
-use common::position::LogId;
 use common::table::{DefinitionId, TableDefinition, TableName};
 
-pub use error::{ApplyError, OverLimit, Place};
+pub use error::{ApplyError, NotRepeated, OverLimit, Place};
 pub use single::{Written as WrittenAlone, write_row};
 
+use crate::compact::shorten;
 use crate::dead_letters::DeadLetters;
 use crate::layout::Layout;
-use crate::round::{Counts, Progress, Round};
+use crate::progress::Progress;
+use crate::round::{Counts, Round, Statement};
 use crate::route::{Route, Router};
 use crate::target::catalog;
 use crate::target::session::{ReplicaRole, SessionError, TargetSession};
@@ -92,7 +95,6 @@ enum Path {
 pub struct Applier {
     session: TargetSession,
     router: Router,
-    log_id: LogId,
     staging_id: String,
     tables: HashMap<DefinitionId, PreparedTable>,
     outcome: Outcome,
@@ -116,13 +118,11 @@ impl Applier {
         session: TargetSession,
         router: Router,
         dead_letters: DeadLetters,
-        log_id: LogId,
         staging_id: String,
     ) -> Self {
         Self {
             session,
             router,
-            log_id,
             staging_id,
             tables: HashMap::new(),
             outcome: Outcome::Committed,
@@ -184,8 +184,8 @@ impl Applier {
             return Ok(());
         }
         self.session.begin()?;
-        self.session
-            .commit(&self.log_id, &self.staging_id, progress)?;
+        self.session.commit(&self.staging_id, progress)?;
+        crash::point(Point::LoaderAdvanced);
         Ok(())
     }
 
@@ -198,6 +198,7 @@ impl Applier {
             Outcome::Committed => {
                 self.applied.clear();
                 self.session.begin()?;
+                crash::point(Point::LoaderBegun);
                 REDO_BATCH
             }
             Outcome::Open => {
@@ -209,6 +210,9 @@ impl Applier {
             }
         };
         self.outcome = Outcome::Open;
+        if let (Some(statement), Some(end)) = (&round.statement, &round.end) {
+            self.check_fit(statement, end)?;
+        }
         self.write_somehow(round, redo)?;
         self.dead_letters.round_written();
         let Some(end) = &round.end else {
@@ -218,9 +222,12 @@ impl Applier {
                     .batch_execute("savepoint round")
                     .operation("set savepoint")?;
             }
+            crash::point(Point::LoaderOpenRound);
             return Ok(Outcome::Open);
         };
-        self.session.commit(&self.log_id, &self.staging_id, end)?;
+        crash::point(Point::LoaderBeforeCommit);
+        self.session.commit(&self.staging_id, end)?;
+        crash::point(Point::LoaderAfterCommit);
         self.dead_letters.committed();
         Ok(Outcome::Committed)
     }
@@ -285,6 +292,30 @@ impl Applier {
             },
         );
         Ok(())
+    }
+
+    /// The target must show that what the statement did at the source is done here.
+    fn check_fit(&mut self, statement: &Statement, end: &Progress) -> Result<(), ApplyError> {
+        let address = self.router.address(&statement.table);
+        let client = &mut self.session.client;
+        let found = catalog::find_tables(client, &address.schema, &address.table)?;
+        let target = self.router.choose(&statement.table, &address, found)?;
+        let lacking = fit::lacking(client, &target, &statement.changes, self.router.policy())?;
+        if lacking.is_empty() {
+            log::info!(
+                "the target has what the statement changed table={} position={}",
+                statement.table,
+                end.position
+            );
+            return Ok(());
+        }
+        Err(ApplyError::Statement(Box::new(NotRepeated {
+            position: end.position.clone(),
+            source_table: statement.table.clone(),
+            target_table: target.display(),
+            statement: shorten(&statement.text),
+            lacking,
+        })))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::io::Write as _;
 
+use common::crash::{self, Point};
 use common::pg::{Operation as _, PgError};
 use postgres::Client;
 use postgres::error::SqlState;
@@ -89,6 +90,7 @@ impl<'r> At<'r, '_> {
         client
             .execute(delete, &parameters)
             .map_err(|error| self.error(&error, "delete from target table"))?;
+        crash::point(Point::LoaderDeleted);
         if scan {
             client.batch_execute(FORBID_SCAN).operation("end delete")?;
         }
@@ -131,8 +133,12 @@ impl<'r> At<'r, '_> {
             }
         }
         write_pieces(&mut writer, buffer)?;
+        crash::point(Point::LoaderInCopy);
         match writer.finish() {
-            Ok(_) => Ok(Copied::Rows(count)),
+            Ok(_) => {
+                crash::point(Point::LoaderAfterCopy);
+                Ok(Copied::Rows(count))
+            }
             Err(error)
                 if self.path == Path::Straight
                     && error.code() == Some(&SqlState::UNIQUE_VIOLATION) =>
@@ -182,6 +188,7 @@ impl<'r> At<'r, '_> {
         writer
             .finish()
             .map_err(|error| self.error(&error, "copy rows to delete"))?;
+        crash::point(Point::LoaderKeylessCopied);
         Ok(expected)
     }
 
@@ -201,6 +208,7 @@ impl<'r> At<'r, '_> {
         let deleted = client
             .execute(&keyless.delete, &[])
             .map_err(|error| self.error(&error, "delete from target table"))?;
+        crash::point(Point::LoaderKeylessDeleted);
         client
             .batch_execute(&format!("{FORBID_SCAN}; {}", keyless.clear))
             .operation("end delete")?;

@@ -1,6 +1,7 @@
 //! One round's changes into the target, table by table, and what is refused into the dead
 //! letters.
 
+use common::crash::{self, Point};
 use postgres::Client;
 
 use super::error::{ApplyError, OverLimit};
@@ -69,6 +70,7 @@ impl Applier {
             client
                 .batch_execute(&table.statements.truncate)
                 .map_err(|error| at.error(&error, "truncate target table"))?;
+            crash::point(Point::LoaderTruncated);
         }
         let net_deletes = if changes.layout.is_keyless() {
             delete_keyless(client, &at, &mut table.keyless, &mut self.buffer)?

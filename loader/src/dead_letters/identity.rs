@@ -149,8 +149,10 @@ impl Identity {
         let (Ok(file), Ok(offset)) = (applied.0, u64::try_from(applied.1)) else {
             return Ok(Seen::Settled);
         };
-        let behind = self.log_id.0 == row.get::<_, &str>(0)
-            && self.position > BinlogPosition::new(file, offset);
+        // Of another log: going over to it may not be committed. The loader tells staging what
+        // it settles.
+        let behind = self.log_id.0 != row.get::<_, &str>(0)
+            || self.position > BinlogPosition::new(file, offset);
         Ok(if behind {
             Seen::NotCommitted
         } else {

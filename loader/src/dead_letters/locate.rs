@@ -5,7 +5,7 @@
 //! search over the chunks of one segment.
 
 use common::pg::Operation as _;
-use common::position::BinlogPosition;
+use common::position::{BinlogPosition, LogId};
 use common::staging::codec::{self, Line};
 use common::staging::{CHUNKS_PER_SEGMENT, segment_table};
 use postgres::GenericClient;
@@ -15,6 +15,8 @@ use super::DeadLetterError;
 /// An event's place in the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
+    /// The log.
+    pub log_id: LogId,
     /// End of its transaction.
     pub position: BinlogPosition,
     /// Its number within the transaction, from 1.
@@ -29,6 +31,7 @@ pub(super) struct Places {
 
 /// A staged transaction: its events, and where it ends.
 struct Transaction {
+    log_id: LogId,
     first_event_seq: u64,
     end_event_seq_exclusive: u64,
     position: BinlogPosition,
@@ -49,6 +52,7 @@ impl Places {
             _ => find(staging, event_seq)?,
         };
         let place = Place {
+            log_id: found.log_id.clone(),
             position: found.position.clone(),
             row_number: event_seq - found.first_event_seq + 1,
         };
@@ -59,6 +63,7 @@ impl Places {
 
 /// Text of a chunk from some line on.
 struct Lines {
+    log_id: LogId,
     text: String,
     /// Number of its first event.
     event_seq: u64,
@@ -80,6 +85,7 @@ fn find(staging: &mut impl GenericClient, event_seq: u64) -> Result<Transaction,
                 .map_err(DeadLetterError::Staging)?
                 .ok_or_else(not_staged)?;
             let rest = Lines {
+                log_id: first.log_id,
                 event_seq: unsigned(row.get(0))?,
                 text: row.get(1),
             };
@@ -108,6 +114,7 @@ fn end_of(lines: &Lines, event_seq: u64) -> Result<Option<Transaction>, DeadLett
         };
         let first_event_seq = next.checked_sub(commit.event_count).ok_or(MALFORMED)?;
         return Ok(Some(Transaction {
+            log_id: lines.log_id.clone(),
             first_event_seq,
             end_event_seq_exclusive: next,
             position: commit.position().map_err(|_| MALFORMED)?,
@@ -123,7 +130,8 @@ fn chunk_of(
 ) -> Result<Option<(i64, Lines)>, DeadLetterError> {
     let segments = staging
         .query(
-            "select segment_no from mysql2gp.segment order by segment_no desc",
+            "select s.segment_no, t.log_id from mysql2gp.segment s join mysql2gp.timeline t using (timeline_id) \
+              order by s.segment_no desc",
             &[],
         )
         .operation("read segments")
@@ -139,6 +147,7 @@ fn chunk_of(
                 .operation("read a chunk")
                 .map_err(DeadLetterError::Staging)?;
             let lines = Lines {
+                log_id: LogId(segment.get(1)),
                 event_seq: unsigned(row.get(0))?,
                 text: row.get(1),
             };

@@ -26,7 +26,6 @@ use std::collections::{HashMap, HashSet};
 
 use common::checkpoint::Checkpoint;
 use common::pg::{self, Conninfo, Operation as _, PgError};
-use common::position::LogId;
 use common::table::TableName;
 use postgres::Client;
 
@@ -47,7 +46,6 @@ use locate::Places;
 pub struct DeadLetters {
     staging: Staging,
     task: String,
-    log_id: LogId,
     limit: u64,
     tables: HashMap<TableName, Held>,
     /// Taken off the target in the round that is being written.
@@ -107,7 +105,6 @@ impl DeadLetters {
         Ok(Self {
             staging,
             task: task.into(),
-            log_id: checkpoint.log_id.clone(),
             limit,
             tables,
             settling: HashSet::new(),
@@ -301,7 +298,7 @@ impl DeadLetters {
         for (item, refusal) in refused {
             let place = places.of(&mut transaction, item.event_seq)?;
             let identity = Identity {
-                log_id: self.log_id.clone(),
+                log_id: place.log_id,
                 position: place.position,
                 row_number: signed(place.row_number),
                 copy_number: item.copy_number,

@@ -1,5 +1,6 @@
 //! The apply thread's loop: rounds in, reports out.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Instant, SystemTime};
 
 use common::settings::LoaderSettings;
@@ -8,17 +9,19 @@ use crossbeam_channel::{Receiver, Sender};
 use super::compact_loop::{Took, Work};
 use crate::apply::{Applier, Outcome};
 use crate::error::LoaderError;
+use crate::progress::Progress;
 use crate::report::ProgressLog;
 use crate::retire::{AppliedBatch, Report, Reporter};
-use crate::round::{Overlap, Progress, Round};
+use crate::round::{Overlap, Round};
 
-/// Applies until no work comes any more.
+/// Applies until no work comes any more; says in `applied` whether a batch was committed.
 pub(super) fn run(
     applier: &mut Applier,
     rounds: &Receiver<Work>,
     spares: &Sender<Round>,
     reporter: &Reporter,
     loader: &LoaderSettings,
+    applied: &AtomicBool,
 ) -> Result<(), LoaderError> {
     let mut progress_log = ProgressLog::new();
     let mut open = OpenBatch::default();
@@ -27,6 +30,9 @@ pub(super) fn run(
             Work::Round(mut round, took) => {
                 let started = Instant::now();
                 let outcome = applier.apply(&round)?;
+                if outcome == Outcome::Committed {
+                    applied.store(true, Ordering::Relaxed);
+                }
                 open.add(&round, took, started);
                 if outcome == Outcome::Committed
                     && let Some(progress) = round.end.take()

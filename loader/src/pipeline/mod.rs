@@ -17,12 +17,14 @@ mod compact_loop;
 mod fetch_loop;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{Builder, Scope, ScopedJoinHandle};
 use std::time::{Duration, Instant, SystemTime};
 
 use common::checkpoint::Checkpoint;
+use common::crash::{self, Point};
 use common::error::chain;
-use common::position::BinlogPosition;
+use common::position::{BinlogPosition, TimelineId};
 use common::retry::Backoff;
 use common::settings::Settings;
 use common::shutdown::{Shutdown, Waited};
@@ -33,8 +35,9 @@ use crate::compact::{Compactor, Limits};
 use crate::dead_letters::DeadLetters;
 use crate::error::{LoaderError, Server};
 use crate::fetch::{Fetcher, MinerRow, StagingTask};
+use crate::progress::{Progress, StagedPosition, Timeline};
 use crate::retire::{LoaderState, Report, Reporter, Retirer};
-use crate::round::{Contradictions, Progress, Round};
+use crate::round::{Contradictions, Round};
 use crate::route::{Router, ValuePolicy};
 use crate::start::{self, Surroundings};
 use crate::target::{SessionError, TargetSession};
@@ -63,7 +66,6 @@ const REREAD_INTERVAL: Duration = Duration::from_secs(1);
 pub fn run(settings: &Settings, until: &Until, shutdown: &Shutdown) -> Result<(), LoaderError> {
     let (retirer, reporter) = Retirer::new(settings.staging.clone(), settings.loader.keep_applied);
     let retire = spawn("retire", || retirer.run())?;
-    reporter.state(LoaderState::Starting);
     let mut runner = Runner {
         settings,
         until,
@@ -72,12 +74,15 @@ pub fn run(settings: &Settings, until: &Until, shutdown: &Shutdown) -> Result<()
         session: None,
         epoch: None,
         goal: None,
+        applied: AtomicBool::new(false),
     };
     let result = runner.run();
     // Frees the task's lock before the last words.
     drop(runner);
     match &result {
         Ok(()) => reporter.state(LoaderState::Stopped),
+        // The state is the other loader's.
+        Err(error) if error.is_of_another_loader() => {}
         Err(error) => reporter.report(Report::State(LoaderState::Failed, Some(chain(error)))),
     }
     drop(reporter);
@@ -116,7 +121,9 @@ struct Runner<'a> {
     session: Option<TargetSession>,
     epoch: Option<i64>,
     /// Staged position to reach, with `--once`.
-    goal: Option<BinlogPosition>,
+    goal: Option<StagedPosition>,
+    /// Whether a batch was applied since the last outage.
+    applied: AtomicBool,
 }
 
 /// Why a flow ended without an error.
@@ -136,7 +143,13 @@ impl Runner<'_> {
             match self.flow(&mut outage, &mut backoff) {
                 Ok(Ended::Done | Ended::Stopped) => return Ok(()),
                 Err(LoaderError::Session(SessionError::Stopped)) => return Ok(()),
-                Err(error) => self.survive(error, &mut outage)?,
+                Err(error) => {
+                    if self.applied.swap(false, Ordering::Relaxed) {
+                        outage = None;
+                        backoff.reset();
+                    }
+                    self.survive(error, &mut outage)?;
+                }
             }
             if backoff.wait(self.shutdown) == Waited::Stop {
                 return Ok(());
@@ -149,20 +162,30 @@ impl Runner<'_> {
         let Some(server) = error.unreachable() else {
             return Err(error);
         };
+        let away = if error.is_disk_full() {
+            Away::Space
+        } else {
+            Away::Server
+        };
         let since = match outage {
-            Some(outage) if outage.server == server => outage.since,
+            Some(outage) if (outage.server, outage.away) == (server, away) => outage.since,
             _ => {
                 log::warn!("{}: waiting for the server", chain(&error));
-                let state = match server {
-                    Server::Staging => LoaderState::WaitingStaging,
-                    Server::Target => LoaderState::WaitingTarget,
-                };
-                self.reporter
-                    .report(Report::State(state, Some(chain(&error))));
                 Instant::now()
             }
         };
-        *outage = Some(Outage { server, since });
+        let state = match (away, server) {
+            (Away::Space, _) => LoaderState::WaitingSpace,
+            (Away::Server, Server::Staging) => LoaderState::WaitingStaging,
+            (Away::Server, Server::Target) => LoaderState::WaitingTarget,
+        };
+        self.reporter
+            .report(Report::State(state, Some(chain(&error))));
+        *outage = Some(Outage {
+            server,
+            away,
+            since,
+        });
         if *self.until == Until::Staged && since.elapsed() >= self.settings.source.connect_timeout {
             return Err(error);
         }
@@ -178,14 +201,17 @@ impl Runner<'_> {
         let settings = self.settings;
         let mut fetcher = Fetcher::open(&settings.staging, &settings.task.name)?;
         let mut session = self.open_session()?;
-        if let Some(outage) = outage.take() {
+        // Whether there is space shows when a batch is applied.
+        if let Some(outage) = outage.take_if(|outage| outage.away == Away::Server) {
             log::info!(
                 "{} is back outage_s={}",
                 outage.server,
                 outage.since.elapsed().as_secs()
             );
         }
-        backoff.reset();
+        if outage.is_none() {
+            backoff.reset();
+        }
         let begin = self.find_begin(&mut fetcher, &mut session);
         self.epoch = session.epoch().or(self.epoch);
         match begin {
@@ -209,12 +235,14 @@ impl Runner<'_> {
         if let Some(session) = self.session.take() {
             return Ok(session);
         }
-        let mut session = TargetSession::open(
+        let mut session = TargetSession::open_to_stay(
             &self.settings.target.conninfo,
-            &self.settings.task.name,
-            self.settings.task.lock_timeout,
+            &self.settings.task,
             self.shutdown,
+            self.epoch,
         )?;
+        self.reporter.state(LoaderState::Starting);
+        crash::point(Point::LoaderLocked);
         session.create_tables()?;
         if let Some(epoch) = self.epoch {
             session.resume_epoch(epoch)?;
@@ -249,16 +277,18 @@ impl Runner<'_> {
                     miner: &miner,
                     router: &router,
                 };
-                start::begin(&surroundings, session, fetcher)?
+                let checkpoint = start::begin(&surroundings, session, fetcher)?;
+                crash::point(Point::LoaderEpochRaised);
+                checkpoint
             }
         };
-        let Some(miner) = self.wait_for_miner(fetcher, Some(&checkpoint.applied))? else {
+        let Some(miner) = self.wait_for_miner(fetcher, Some(&checkpoint))? else {
             return Ok(None);
         };
         if *self.until == Until::Staged && self.goal.is_none() {
-            self.goal = Some(miner.staged.position.clone());
+            self.goal = Some(miner.staged.clone());
         }
-        let place = fetcher.seek(&miner, &checkpoint.log_id, &checkpoint.applied)?;
+        let place = fetcher.seek(&miner, &checkpoint)?;
         let dead_letters = DeadLetters::open(
             &self.settings.staging,
             &self.settings.task.name,
@@ -267,6 +297,11 @@ impl Runner<'_> {
             &mut session.client,
         )?;
         let start = Progress {
+            timeline: Arc::new(Timeline {
+                id: checkpoint.timeline_id.clone(),
+                log_id: checkpoint.log_id.clone(),
+                consistent_from: checkpoint.consistent_from.clone(),
+            }),
             position: checkpoint.applied.clone(),
             gtid_set: checkpoint.applied_gtid_set.clone(),
             transaction_seq: place.transaction_seq,
@@ -276,9 +311,10 @@ impl Runner<'_> {
         Ok(Some(Begin {
             task,
             router,
-            checkpoint,
             dead_letters,
             start,
+            // A position that is asked for is of the log that is mined now.
+            mined: miner.staged.timeline_id,
         }))
     }
 
@@ -287,16 +323,19 @@ impl Runner<'_> {
     fn wait_for_miner(
         &self,
         fetcher: &mut Fetcher,
-        reached: Option<&BinlogPosition>,
+        reached: Option<&Checkpoint>,
     ) -> Result<Option<MinerRow>, LoaderError> {
         let mut told = false;
         loop {
             let miner = fetcher.miner()?;
-            let staged = miner.as_ref().map(|miner| &miner.staged.position);
+            let staged = miner.as_ref().map(|miner| &miner.staged);
             let there = match (staged, reached) {
                 (None, _) => false,
                 (Some(_), None) => true,
-                (Some(staged), Some(reached)) => staged >= reached,
+                // The positions of two timelines do not compare.
+                (Some(staged), Some(reached)) => {
+                    staged.timeline_id != reached.timeline_id || staged.position >= reached.applied
+                }
             };
             if there {
                 return Ok(miner);
@@ -307,6 +346,9 @@ impl Runner<'_> {
                     describe_staged(staged, reached)
                 );
                 return Ok(None);
+            }
+            if reached.is_some() {
+                crash::point(Point::LoaderHealing);
             }
             if !told {
                 log::info!(
@@ -331,41 +373,33 @@ impl Runner<'_> {
         let Begin {
             task,
             router,
-            checkpoint,
             dead_letters,
             start,
+            mined,
         } = begin;
         log::info!(
             "applying task={} staging={} target={} position={} batch_bytes={}",
             settings.task.name,
             settings.staging.address(),
             settings.target.conninfo.address(),
-            checkpoint.applied,
+            start.position,
             settings.loader.batch_bytes
         );
         self.reporter
             .report(Report::Position(start.clone(), SystemTime::now()));
-        self.reporter.report(Report::ConsistentFrom(
-            checkpoint
-                .consistent_from
-                .as_ref()
-                .map(BinlogPosition::to_string),
-        ));
         self.reporter.state(LoaderState::Running);
         let stop_at = match self.until {
-            Until::Position(position) => Some(position.clone()),
+            Until::Position(position) => Some((mined, position.clone())),
             Until::Stopped | Until::Staged => None,
         };
-        if stop_at
-            .as_ref()
-            .is_some_and(|stop| checkpoint.applied >= *stop)
-        {
+        if stop_at.as_ref().is_some_and(|(timeline, stop)| {
+            start.timeline.id == *timeline && start.position >= *stop
+        }) {
             return Ok(Ended::Done);
         }
         let compactor = Compactor::new(
             Limits {
                 batch_bytes: settings.loader.batch_bytes,
-                overlap_until: checkpoint.consistent_from.clone(),
                 stop_at,
                 contradictions: if settings.target.allow_unlogged_cascades {
                     Contradictions::LastWins
@@ -375,13 +409,7 @@ impl Runner<'_> {
             },
             start,
         );
-        let mut applier = Applier::new(
-            session,
-            router,
-            dead_letters,
-            checkpoint.log_id,
-            task.staging_id,
-        );
+        let mut applier = Applier::new(session, router, dead_letters, task.staging_id);
         let ended = self.threads(fetcher, compactor, &mut applier);
         match (applier.into_session(), &ended) {
             (Ok(session), Err(error)) => self.keep(session, error),
@@ -414,7 +442,14 @@ impl Runner<'_> {
                 compact_loop::CompactLoop::new(compactor, loader, texts, spares, rounds_in)
                     .run(self.shutdown)
             })?;
-            let applied = apply_loop::run(applier, &rounds, &spares_in, &self.reporter, loader);
+            let applied = apply_loop::run(
+                applier,
+                &rounds,
+                &spares_in,
+                &self.reporter,
+                loader,
+                &self.applied,
+            );
             // The receiver's end stops the compactor, and that stops the fetcher.
             drop((rounds, spares_in));
             trigger.fire();
@@ -433,16 +468,28 @@ impl Runner<'_> {
     }
 }
 
-fn describe_staged(staged: Option<&BinlogPosition>, reached: Option<&BinlogPosition>) -> String {
+fn describe_staged(staged: Option<&StagedPosition>, reached: Option<&Checkpoint>) -> String {
     match (staged, reached) {
-        (Some(staged), Some(reached)) => format!("at {staged}, the target at {reached}"),
-        (Some(staged), None) => format!("at {staged}"),
+        (Some(staged), Some(reached)) => {
+            format!("at {}, the target at {}", staged.position, reached.applied)
+        }
+        (Some(staged), None) => format!("at {}", staged.position),
         (None, _) => "empty".into(),
     }
 }
 
+/// What a server lacks.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Away {
+    /// It does not answer.
+    Server,
+    /// Its disk is full.
+    Space,
+}
+
 struct Outage {
     server: Server,
+    away: Away,
     since: Instant,
 }
 
@@ -450,7 +497,8 @@ struct Outage {
 struct Begin {
     task: StagingTask,
     router: Router,
-    checkpoint: Checkpoint,
     dead_letters: DeadLetters,
     start: Progress,
+    /// Timeline that the miner is in.
+    mined: TimelineId,
 }

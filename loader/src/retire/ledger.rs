@@ -3,12 +3,14 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, SystemTime};
 
+use common::crash::{self, Point};
 use common::pg::{Operation as _, PgError};
 use common::table::TableName;
 use postgres::{Client, Statement, Transaction};
 
 use super::{AppliedBatch, LoaderState, Report};
-use crate::round::{Counts, Progress};
+use crate::progress::Progress;
+use crate::round::Counts;
 use crate::target::holder;
 use crate::target::session::signed;
 
@@ -27,7 +29,6 @@ const PRUNE_BATCHES: i64 = 1000;
 pub(super) struct Ledger {
     state: Option<(LoaderState, Option<String>)>,
     position: Option<(Progress, SystemTime)>,
-    consistent_from: Option<Option<String>>,
     batches: VecDeque<AppliedBatch>,
     tables: HashMap<TableName, TableTotals>,
     applied_transaction: Option<u64>,
@@ -54,7 +55,7 @@ struct Statements {
 
 impl Ledger {
     pub(super) fn is_empty(&self) -> bool {
-        self.state.is_none() && self.position.is_none() && self.consistent_from.is_none()
+        self.state.is_none() && self.position.is_none()
     }
 
     /// Last transaction that is known to be applied.
@@ -66,7 +67,6 @@ impl Ledger {
         match report {
             Report::State(state, error) => self.state = Some((state, error)),
             Report::Position(progress, applied_at) => self.set_position(progress, applied_at),
-            Report::ConsistentFrom(position) => self.consistent_from = Some(position),
             Report::Batch(batch) => self.add_batch(*batch),
         }
     }
@@ -117,6 +117,7 @@ impl Ledger {
                 self.statements.insert(Statements::prepare(client)?)
             }
         };
+        crash::point(Point::LoaderBeforeProgress);
         let mut transaction = client.transaction().operation("write progress")?;
         if let Some((progress, applied_at)) = &self.position {
             write_position(&mut transaction, statements, progress, *applied_at)?;
@@ -148,23 +149,16 @@ impl Ledger {
                 .operation("remove old batches")?;
             self.pruned_at = batch_id;
         }
-        if let Some(consistent_from) = &self.consistent_from {
-            transaction
-                .execute(
-                    "update mysql2gp.loader set consistent_from = $1",
-                    &[consistent_from],
-                )
-                .operation("write progress")?;
-        }
         if let Some((state, error)) = &self.state {
             write_state(&mut transaction, *state, error.as_deref())?;
         }
+        crash::point(Point::LoaderInProgress);
         transaction.commit().operation("write progress")?;
+        crash::point(Point::LoaderAfterProgress);
         self.last_batch_id = batch_id;
         self.overlap_ended |= overlap_ends;
         self.state = None;
         self.position = None;
-        self.consistent_from = None;
         self.batches.clear();
         self.tables.clear();
         Ok(())
@@ -206,6 +200,7 @@ fn write_position(
                 &applied_at,
                 &signed(progress.transaction_seq),
                 &signed(progress.event_seq),
+                &progress.consistent_from(),
             ],
         )
         .operation("write progress")?;

@@ -18,9 +18,10 @@ use std::time::{Duration, Instant, SystemTime};
 use common::pg::{self, Conninfo, PgError};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use postgres::Client;
+use postgres::error::SqlState;
 
 use crate::apply::AppliedTable;
-use crate::round::Progress;
+use crate::progress::Progress;
 use ledger::Ledger;
 use segments::Segments;
 
@@ -35,6 +36,8 @@ pub enum LoaderState {
     WaitingStaging,
     /// The target is away.
     WaitingTarget,
+    /// The target's disk, or staging's, is full.
+    WaitingSpace,
     /// Ended in good order.
     Stopped,
     /// Ended with an error.
@@ -49,6 +52,7 @@ impl LoaderState {
             Self::Running => "running",
             Self::WaitingStaging => "waiting_staging",
             Self::WaitingTarget => "waiting_target",
+            Self::WaitingSpace => "waiting_space",
             Self::Stopped => "stopped",
             Self::Failed => "failed",
         }
@@ -62,8 +66,6 @@ pub enum Report {
     State(LoaderState, Option<String>),
     /// The target is at this position, committed at that time.
     Position(Progress, SystemTime),
-    /// Position before which the target's states are not the source's; `None`: there is none.
-    ConsistentFrom(Option<String>),
     /// A batch is applied.
     Batch(Box<AppliedBatch>),
 }
@@ -169,9 +171,7 @@ impl Retirer {
                             Err(_) => 10 * WRITE_INTERVAL,
                         };
                     if now >= next_segments {
-                        if written.is_ok() {
-                            self.retire_segments();
-                        }
+                        self.retire_segments();
                         next_segments = now + SEGMENT_INTERVAL;
                     }
                 }
@@ -193,7 +193,10 @@ impl Retirer {
         let result = self.try_write();
         if let Err(error) = &result {
             log::debug!("failed to {error}");
-            self.client = None;
+            // A full disk leaves the session as it was, and dropping segments is what helps.
+            if error.sqlstate() != Some(&SqlState::DISK_FULL) {
+                self.client = None;
+            }
         }
         result
     }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
+use common::crash::{self, Point};
 use common::pg::{Operation as _, PgError};
 use common::staging::segment_table;
 use postgres::Client;
@@ -44,12 +45,16 @@ impl Segments {
         let numbers: Vec<i64> = rows.iter().map(|row| row.get(0)).collect();
         self.applied_since
             .retain(|number, _| numbers.contains(number));
+        let keep = match space(client)? {
+            Space::Enough => self.keep,
+            Space::Short => Duration::ZERO,
+        };
         for number in numbers {
             let since = *self
                 .applied_since
                 .entry(number)
                 .or_insert_with(Instant::now);
-            if since.elapsed() < self.keep {
+            if since.elapsed() < keep {
                 continue;
             }
             match drop_segment(client, number) {
@@ -66,7 +71,26 @@ impl Segments {
     }
 }
 
+/// Whether staging has room for what is applied.
+enum Space {
+    Enough,
+    /// The miner waits.
+    Short,
+}
+
+fn space(client: &mut Client) -> Result<Space, PgError> {
+    let row = client
+        .query_one("select state = 'waiting_space' from mysql2gp.miner", &[])
+        .operation("read the miner's state")?;
+    Ok(if row.get(0) {
+        Space::Short
+    } else {
+        Space::Enough
+    })
+}
+
 fn drop_segment(client: &mut Client, number: i64) -> Result<(), PgError> {
+    crash::point(Point::LoaderBeforeDrop);
     let mut transaction = client.transaction().operation("drop a segment")?;
     transaction
         .batch_execute(LOCK_TIMEOUT)
@@ -80,5 +104,8 @@ fn drop_segment(client: &mut Client, number: i64) -> Result<(), PgError> {
             &[&number],
         )
         .operation("drop a segment")?;
-    transaction.commit().operation("drop a segment")
+    crash::point(Point::LoaderInDrop);
+    transaction.commit().operation("drop a segment")?;
+    crash::point(Point::LoaderAfterDrop);
+    Ok(())
 }

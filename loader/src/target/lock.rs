@@ -11,11 +11,13 @@ use super::session::{SessionError, TargetSession};
 /// How often a newcomer tries again; the lock of a dead session is free at once.
 const LOCK_RETRY: Duration = Duration::from_millis(250);
 
-/// Takes the task's lock, waiting up to `lock_timeout` for its holder.
+/// Takes the task's lock, waiting up to `lock_timeout` for its holder; not for one that has
+/// taken the task over since the epoch `before`.
 pub(super) fn take(
     session: &mut TargetSession,
     lock_timeout: Duration,
     shutdown: &Shutdown,
+    before: Option<i64>,
 ) -> Result<(), SessionError> {
     let key = lock_key(&session.task);
     let started = Instant::now();
@@ -28,6 +30,9 @@ pub(super) fn take(
             .get(0);
         if taken {
             return Ok(());
+        }
+        if let Some(epoch) = before {
+            session.check_not_overtaken(epoch)?;
         }
         let holder = holder_of_lock(session, key)?;
         if started.elapsed() >= lock_timeout {

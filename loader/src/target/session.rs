@@ -12,25 +12,23 @@ use std::time::Duration;
 use common::checkpoint::{self, Checkpoint, CheckpointError};
 use common::error::ErrorClass;
 use common::pg::{self, Conninfo, Operation as _, PgError};
-use common::position::{BinlogPosition, LogId};
+use common::position::BinlogPosition;
+use common::settings::TaskSettings;
 use common::shutdown::Shutdown;
 use postgres::Client;
 use postgres::error::SqlState;
 
 use super::lock::{self, holder};
-use crate::round::Progress;
+use crate::progress::Progress;
 
 /// Statements are few and known: keys are found by index whatever the statistics say, and
-/// plans are made once. A dead client's lock ends by TCP keepalive within 30 s.
+/// plans are made once.
 const PREPARE: &str = "\
 set plan_cache_mode = force_generic_plan;
 set enable_seqscan = off;
 set enable_hashjoin = off;
 set enable_mergejoin = off;
-set lock_timeout = 0;
-set tcp_keepalives_idle = 15;
-set tcp_keepalives_interval = 5;
-set tcp_keepalives_count = 3";
+set lock_timeout = 0";
 
 /// Why the target's session cannot be had or used.
 #[derive(Debug, thiserror::Error)]
@@ -112,7 +110,25 @@ impl TargetSession {
         shutdown: &Shutdown,
     ) -> Result<Self, SessionError> {
         let mut session = Self::open_beside(conninfo, task)?;
-        lock::take(&mut session, lock_timeout, shutdown)?;
+        lock::take(&mut session, lock_timeout, shutdown, None)?;
+        Ok(session)
+    }
+
+    /// The same for a loader that stays; `before` is the epoch of the session that this one
+    /// follows, when there was one.
+    ///
+    /// # Errors
+    /// When the server is away, somebody else holds the task, or has taken it over since
+    /// `before`.
+    pub fn open_to_stay(
+        conninfo: &Conninfo,
+        task: &TaskSettings,
+        shutdown: &Shutdown,
+        before: Option<i64>,
+    ) -> Result<Self, SessionError> {
+        let mut session = Self::open_beside(conninfo, &task.name)?;
+        pg::set_keepalive(&mut session.client, task.keepalive_timeout)?;
+        lock::take(&mut session, task.lock_timeout, shutdown, before)?;
         Ok(session)
     }
 
@@ -177,12 +193,13 @@ impl TargetSession {
             .map(BinlogPosition::to_string);
         self.client
             .execute(
-                "insert into mysql2gp.checkpoint (task, log_id, start_position, applied_file, applied_pos, \
+                "insert into mysql2gp.checkpoint (task, timeline_id, log_id, start_position, applied_file, applied_pos, \
                         applied_gtid_set, staging_id, transaction_seq, event_seq, consistent_from, epoch, holder, \
                         applied_at) \
-                 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, clock_timestamp())",
+                 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, clock_timestamp())",
                 &[
                     &self.task,
+                    &checkpoint.timeline_id.0,
                     &checkpoint.log_id.0,
                     &checkpoint.start_position,
                     &checkpoint.applied.file.name(),
@@ -239,6 +256,24 @@ impl TargetSession {
         Ok(())
     }
 
+    /// Whether a later loader holds the task.
+    pub(super) fn check_not_overtaken(&mut self, epoch: i64) -> Result<(), SessionError> {
+        let row = self
+            .client
+            .query_opt(
+                "select epoch from mysql2gp.checkpoint where task = $1",
+                &[&self.task],
+            )
+            .operation("read the epoch")?;
+        if row.is_some_and(|row| row.get::<_, i64>(0) > epoch) {
+            return Err(SessionError::Fenced {
+                task: self.task.clone(),
+                epoch,
+            });
+        }
+        Ok(())
+    }
+
     /// This loader's epoch, once it has one.
     pub fn epoch(&self) -> Option<i64> {
         self.epoch
@@ -271,22 +306,19 @@ impl TargetSession {
     /// # Errors
     /// [`SessionError::Fenced`] when the epoch is no longer this loader's; nothing is
     /// committed then.
-    pub fn commit(
-        &mut self,
-        log_id: &LogId,
-        staging_id: &str,
-        progress: &Progress,
-    ) -> Result<(), SessionError> {
+    pub fn commit(&mut self, staging_id: &str, progress: &Progress) -> Result<(), SessionError> {
         let epoch = self.epoch.unwrap_or_default();
         // No row updated: the division fails, and with it the transaction.
         let statement = format!(
-            "with moved as (update mysql2gp.checkpoint set log_id = {log_id}, applied_file = {file}, \
-                    applied_pos = {offset}, applied_gtid_set = coalesce({gtid_set}, applied_gtid_set), \
-                    staging_id = {staging_id}, transaction_seq = {transaction_seq}, event_seq = {event_seq}, \
+            "with moved as (update mysql2gp.checkpoint set timeline_id = {timeline_id}, log_id = {log_id}, \
+                    applied_file = {file}, applied_pos = {offset}, applied_gtid_set = {gtid_set}, \
+                    consistent_from = {consistent_from}, staging_id = {staging_id}, transaction_seq = {transaction_seq}, event_seq = {event_seq}, \
                     commit_time = {commit_time}, applied_at = clock_timestamp() \
               where task = {task} and epoch = {epoch} returning 1) \
              select 1 / count(*) from moved; commit",
-            log_id = quote_literal(&log_id.0),
+            timeline_id = quote_literal(&progress.timeline.id.0),
+            log_id = quote_literal(&progress.timeline.log_id.0),
+            consistent_from = optional_literal(progress.consistent_from().as_deref()),
             file = quote_literal(progress.position.file.name()),
             offset = progress.position.offset,
             gtid_set = optional_literal(progress.gtid_set.as_deref()),

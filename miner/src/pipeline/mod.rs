@@ -33,7 +33,7 @@ use crate::error::MinerError;
 use crate::filter::{FilterSettings, Tables};
 use crate::history::History;
 use crate::source::{Catalog, EventStream, SourceError, SourceSession, Unlogged};
-use crate::stage::{Message, Stager, StagingSession};
+use crate::stage::{Message, NewTimeline, Stager, StagingSession};
 
 use assembly::{Assembly, AssemblySettings, Channels, Received};
 use budget::{ByteBudget, Granted};
@@ -56,11 +56,13 @@ pub fn run(settings: &Settings, bound: &Bound, shutdown: &Shutdown) -> Result<()
     let mut bound = bound.clone();
     let mut session = None;
     let mut outage = Outage::default();
+    let mut epoch = None;
     while !shutdown.requested() {
         let attempt = Attempt {
             settings,
             shutdown,
             outage: &mut outage,
+            epoch: &mut epoch,
         };
         let mut error = match attempt.run(&mut session, &mut bound) {
             Ok(()) => break,
@@ -110,6 +112,8 @@ fn announce(settings: &Settings) {
 fn waiting_state(error: &MinerError) -> &'static str {
     if matches!(error, MinerError::Source(_)) {
         "waiting_source"
+    } else if error.is_disk_full() {
+        "waiting_space"
     } else if matches!(error, MinerError::Staging(_) | MinerError::Migrate(_)) {
         "waiting_staging"
     } else {
@@ -134,21 +138,28 @@ struct Attempt<'a> {
     settings: &'a Settings,
     shutdown: &'a Shutdown,
     outage: &'a mut Outage,
+    /// Of the last session on staging.
+    epoch: &'a mut Option<i64>,
 }
 
 impl Attempt<'_> {
     /// Runs until the bound, the shutdown or an error; leaves the staging session in `session`
     /// unless staging itself failed.
     fn run(
-        self,
+        mut self,
         session: &mut Option<StagingSession>,
         bound: &mut Bound,
     ) -> Result<(), MinerError> {
         let open = match session {
             Some(open) => open,
-            None => session.insert(StagingSession::open(self.settings, self.shutdown)?),
+            None => session.insert(StagingSession::open(
+                self.settings,
+                self.shutdown,
+                *self.epoch,
+            )?),
         };
-        let prepared = match self.prepare(open, bound) {
+        *self.epoch = Some(open.epoch());
+        let mut prepared = match self.prepare(open, bound) {
             Ok(prepared) => prepared,
             Err(error) => {
                 if matches!(error, MinerError::Staging(_)) {
@@ -157,12 +168,12 @@ impl Attempt<'_> {
                 return Err(error);
             }
         };
-        self.outage.over();
+        self.outage.connected();
         let Some(open) = session.take() else {
             return Ok(());
         };
         let (result, kept) = self.pump(
-            Stager::new(open, &prepared.start, prepared.log_id.clone()),
+            Stager::new(open, prepared.log_id.clone(), prepared.new_timeline.take()),
             prepared,
             bound,
         );
@@ -215,7 +226,7 @@ impl Attempt<'_> {
                 shown.push((name.clone(), key));
             }
         }
-        session.announce(&server.version, &end, &shown)?;
+        session.announce(&server.version, &shown)?;
         info!(
             "connected to source version={} log={} end={end} tables={}",
             server.version,
@@ -238,8 +249,17 @@ impl Attempt<'_> {
                 EventStream::open_after(source, source.server_id, &server, &set, files.begin()?)?
             }
         };
+        let new_timeline = start.timeline.map(|begin| NewTimeline {
+            log_id: server.log_id.clone(),
+            id: begin.id,
+            start: stream.position().clone(),
+            gtid_set: start.gtids.staged().map(ToString::to_string),
+            source_end: end,
+            continues: begin.continues,
+        });
         Ok(Prepared {
             start: stream.position().clone(),
+            new_timeline,
             log_id: server.log_id.clone(),
             stream,
             assembler: Assembler::new(tables, start.gtids, staged.parked),
@@ -250,7 +270,7 @@ impl Attempt<'_> {
 
     /// Runs the threads; gives the session back when it can be used again.
     fn pump(
-        &self,
+        &mut self,
         mut stager: Stager,
         prepared: Prepared,
         bound: &Bound,
@@ -295,6 +315,8 @@ impl Attempt<'_> {
         });
         budget.close();
         let session = match &result {
+            // The session is as good as before, and the status can be written, as a rule.
+            Err(error) if error.is_disk_full() => Some(stager.into_session()),
             Err(MinerError::Staging(_) | MinerError::Fenced { .. }) => None,
             _ => Some(stager.into_session()),
         };
@@ -303,7 +325,7 @@ impl Attempt<'_> {
 
     /// Writes units until the assembly thread ends.
     fn stage(
-        &self,
+        &mut self,
         stager: &mut Stager,
         units: &Receiver<Message>,
         writer_idle: &Sender<()>,
@@ -325,6 +347,7 @@ impl Attempt<'_> {
             };
             report.note(&message);
             stager.handle(message)?;
+            self.outage.staged();
             self.wait_for_space(stager)?;
             report.print_when_due();
         }
@@ -376,6 +399,7 @@ struct Prepared {
     /// Where the stream begins.
     start: BinlogPosition,
     log_id: LogId,
+    new_timeline: Option<NewTimeline>,
     sequences: crate::stage::Sequences,
     expected_created: Option<u32>,
 }

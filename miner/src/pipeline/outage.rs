@@ -17,6 +17,8 @@ use crate::source::SourceError;
 enum Away {
     Source,
     Staging,
+    /// Staging answers, but its disk is full.
+    Space,
     Target,
 }
 
@@ -26,6 +28,8 @@ impl Away {
             Self::Source
         } else if matches!(error, MinerError::Target(_) | MinerError::Checkpoint(_)) {
             Self::Target
+        } else if error.is_disk_full() {
+            Self::Space
         } else {
             Self::Staging
         }
@@ -94,9 +98,22 @@ impl Outage {
         self.ended_early >= ENDED_EARLY_MAX
     }
 
-    /// Everything answers again.
-    pub(super) fn over(&mut self) {
+    /// Everything answers again; whether staging has space shows when it is written.
+    pub(super) fn connected(&mut self) {
         self.open_since = Some(Instant::now());
+        if !matches!(self.since, Some((Away::Space, _))) {
+            self.over();
+        }
+    }
+
+    /// Something is staged.
+    pub(super) fn staged(&mut self) {
+        if self.since.is_some() {
+            self.over();
+        }
+    }
+
+    fn over(&mut self) {
         if let Some((_, since)) = self.since.take() {
             info!("go on after waiting_seconds={}", since.elapsed().as_secs());
         }

@@ -2,9 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use common::crash::{self, Point};
 use common::gtid::GtidSet;
-use common::pg::{Operation as _, PgError, connect};
-use common::position::{BinlogPosition, LogId};
+use common::pg::{Operation as _, PgError, connect, set_keepalive};
+use common::position::{BinlogPosition, LogId, TimelineId};
 use common::retry::Backoff;
 use common::settings::Settings;
 use common::shutdown::{Shutdown, Waited};
@@ -36,6 +37,8 @@ pub struct Staged {
     pub position: Option<BinlogPosition>,
     /// The log that the position belongs to.
     pub log_id: Option<LogId>,
+    /// The timeline that the position belongs to.
+    pub timeline_id: Option<TimelineId>,
     /// GTIDs up to the position, when known.
     pub gtid_set: Option<GtidSet>,
     /// Creation time of the position's file, seconds since 1970.
@@ -49,29 +52,45 @@ pub struct Staged {
 }
 
 impl StagingSession {
-    /// Connects, migrates, takes the lock and raises the epoch.
+    /// Connects, migrates, takes the lock and raises the epoch. `before` is the epoch of the
+    /// session that this one follows, when there was one.
     ///
     /// # Errors
-    /// When staging is away, is not this task's, or another miner keeps the lock.
-    pub fn open(settings: &Settings, shutdown: &Shutdown) -> Result<Self, MinerError> {
+    /// When staging is away, is not this task's, another miner keeps the lock, or one has
+    /// had it since `before`.
+    pub fn open(
+        settings: &Settings,
+        shutdown: &Shutdown,
+        before: Option<i64>,
+    ) -> Result<Self, MinerError> {
         let mut client = connect(&settings.staging, "binlog_miner").map_err(MinerError::Staging)?;
+        set_keepalive(&mut client, settings.task.keepalive_timeout).map_err(MinerError::Staging)?;
         migrate(&mut client, &settings.task.name)?;
         let mut session = Self {
             client,
             epoch: 0,
             task: settings.task.name.clone(),
         };
-        session.lock(settings.task.lock_timeout, shutdown)?;
+        session.lock(settings.task.lock_timeout, shutdown, before)?;
+        session.check_not_overtaken(before)?;
+        crash::point(Point::MinerLocked);
         session.raise_epoch(settings)?;
+        crash::point(Point::MinerEpochRaised);
         Ok(session)
     }
 
     /// Waits for the lock, saying at once who holds it.
-    fn lock(&mut self, timeout: Duration, shutdown: &Shutdown) -> Result<(), MinerError> {
+    fn lock(
+        &mut self,
+        timeout: Duration,
+        shutdown: &Shutdown,
+        before: Option<i64>,
+    ) -> Result<(), MinerError> {
         let started = Instant::now();
         let mut backoff = Backoff::new();
         let mut said = false;
         while !self.try_lock()? {
+            self.check_not_overtaken(before)?;
             let holder = self.holder()?;
             if !said {
                 said = true;
@@ -89,6 +108,28 @@ impl StagingSession {
             }
         }
         Ok(())
+    }
+
+    /// A staging that crashed may have an older epoch than it had, but never a later one.
+    fn check_not_overtaken(&mut self, before: Option<i64>) -> Result<(), MinerError> {
+        let Some(before) = before else {
+            return Ok(());
+        };
+        let epoch: i64 = self
+            .client
+            .query_one("select epoch from mysql2gp.miner", &[])
+            .operation("read the epoch")
+            .map_err(MinerError::Staging)?
+            .get(0);
+        if epoch > before {
+            return Err(self.fenced());
+        }
+        Ok(())
+    }
+
+    /// This session's epoch.
+    pub fn epoch(&self) -> i64 {
+        self.epoch
     }
 
     fn try_lock(&mut self) -> Result<bool, MinerError> {
@@ -163,7 +204,7 @@ impl StagingSession {
             .client
             .query_one(
                 "select staged_file, staged_pos, log_id, staged_gtid_set, transaction_seq, event_seq, chunk_seq, \
-                        file_created \
+                        file_created, timeline_id::text \
                    from mysql2gp.miner",
                 &[],
             )
@@ -177,6 +218,7 @@ impl StagingSession {
                 .zip(offset)
                 .map(|(file, offset)| BinlogPosition::new(file, offset)),
             log_id: row.get::<_, Option<String>>(2).map(LogId),
+            timeline_id: row.get::<_, Option<String>>(8).map(TimelineId),
             gtid_set: row
                 .get::<_, Option<&str>>(3)
                 .and_then(|text| text.parse().ok()),
@@ -240,32 +282,24 @@ impl StagingSession {
     pub fn announce(
         &mut self,
         version: &str,
-        first_end: &BinlogPosition,
         tables: &[(TableName, Vec<String>)],
     ) -> Result<(), MinerError> {
-        self.write_announcement(version, first_end, tables)
+        self.write_announcement(version, tables)
             .map_err(MinerError::Staging)
     }
 
     fn write_announcement(
         &mut self,
         version: &str,
-        first_end: &BinlogPosition,
         tables: &[(TableName, Vec<String>)],
     ) -> Result<(), PgError> {
         let mut transaction = self.client.transaction().operation("announce the source")?;
         transaction
             .execute(
                 "update mysql2gp.miner \
-                    set server_version = $1, state = 'running', last_error = null, last_error_at = null, \
-                        first_end_file = coalesce(first_end_file, $2), first_end_pos = coalesce(first_end_pos, $3) \
-                  where epoch = $4",
-                &[
-                    &version,
-                    &first_end.file.name(),
-                    &first_end.offset.cast_signed(),
-                    &self.epoch,
-                ],
+                    set server_version = $1, state = 'running', last_error = null, last_error_at = null \
+                  where epoch = $2",
+                &[&version, &self.epoch],
             )
             .operation("announce the source")?;
         transaction

@@ -3,6 +3,7 @@
 use std::io::Write as _;
 use std::time::{Duration, Instant};
 
+use common::crash::{self, Point};
 use common::pg::{Operation as _, PgError};
 use common::position::{BinlogPosition, LogId};
 use common::staging::{CHUNKS_PER_SEGMENT, NOTIFY_CHANNEL, segment_table};
@@ -10,6 +11,7 @@ use postgres::{SimpleQueryMessage, Statement};
 
 use super::chunk::{COLUMNS, COPY_HEADER, COPY_TRAILER, Sequences};
 use super::session::StagingSession;
+use super::timeline::NewTimeline;
 use crate::error::MinerError;
 use crate::filter::DefinitionChanges;
 use crate::parked::ParkedChanges;
@@ -84,8 +86,9 @@ const SIZE_INTERVAL: Duration = Duration::from_secs(5);
 /// Writes units.
 pub struct Stager {
     session: StagingSession,
-    start: String,
     log_id: LogId,
+    /// The timeline to begin, until that is committed.
+    new_timeline: Option<NewTimeline>,
     copy: Option<(i64, Statement)>,
     /// Whether a staging transaction is open.
     in_transaction: bool,
@@ -97,12 +100,13 @@ pub struct Stager {
 }
 
 impl Stager {
-    /// A writer over a session that holds the lock; mining goes on at `start` of the log `log_id`.
-    pub fn new(session: StagingSession, start: &BinlogPosition, log_id: LogId) -> Self {
+    /// A writer over a session that holds the lock; mining goes on in the log `log_id`, which
+    /// is the staged position's unless a timeline begins.
+    pub fn new(session: StagingSession, log_id: LogId, new_timeline: Option<NewTimeline>) -> Self {
         Self {
             session,
-            start: start.to_string(),
             log_id,
+            new_timeline,
             copy: None,
             in_transaction: false,
             uncommitted: DefinitionChanges::default(),
@@ -154,6 +158,9 @@ impl Stager {
             self.copy(unit.segment_no, &unit.tuples)
                 .map_err(MinerError::Staging)?;
         }
+        if let UnitEnd::Open = unit.end {
+            crash::point(Point::MinerOpenPart);
+        }
         if let UnitEnd::Staged(end) = unit.end {
             let staged_rows = !unit.tuples.is_empty();
             self.commit(
@@ -188,7 +195,13 @@ impl Stager {
             return Err(self.session.fenced());
         }
         self.in_transaction = true;
-        Ok(())
+        crash::point(Point::MinerBegun);
+        match &self.new_timeline {
+            Some(timeline) => timeline
+                .begin(&mut self.session.client)
+                .map_err(MinerError::Staging),
+            None => Ok(()),
+        }
     }
 
     fn write_definitions(&mut self, changes: DefinitionChanges) -> Result<(), PgError> {
@@ -223,6 +236,7 @@ impl Stager {
                     ],
                 )
                 .operation("stage definition")?;
+            crash::point(Point::MinerDefinition);
         }
         self.uncommitted.append(changes);
         Ok(())
@@ -237,12 +251,14 @@ impl Stager {
                     &[id, &lines.text],
                 )
                 .operation("park prepared transaction")?;
+            crash::point(Point::MinerParked);
         }
         for id in &changes.ended {
             self.session
                 .client
                 .execute("delete from mysql2gp.prepared where xid = $1", &[id])
                 .operation("end prepared transaction")?;
+            crash::point(Point::MinerUnparked);
         }
         self.uncommitted_parked.append(changes);
         Ok(())
@@ -253,6 +269,7 @@ impl Stager {
             Some((prepared, statement)) if *prepared == segment_no => statement.clone(),
             _ => self.prepare_segment(segment_no)?,
         };
+        crash::point(Point::MinerBeforeCopy);
         let mut writer = self
             .session
             .client
@@ -260,8 +277,10 @@ impl Stager {
             .operation("begin copy to staging")?;
         for part in [COPY_HEADER, tuples, COPY_TRAILER] {
             writer.write_all(part).operation("copy to staging")?;
+            crash::point(Point::MinerInCopy);
         }
         writer.finish().operation("finish copy to staging")?;
+        crash::point(Point::MinerAfterCopy);
         Ok(())
     }
 
@@ -269,15 +288,18 @@ impl Stager {
     fn prepare_segment(&mut self, segment_no: i64) -> Result<Statement, PgError> {
         let table = segment_table(segment_no);
         let client = &mut self.session.client;
+        let start = self.new_timeline.as_ref().map(|new| new.start.to_string());
         let begun = client
             .execute(
-                "insert into mysql2gp.segment (segment_no, first_transaction_seq, first_position) \
-                 select $1, transaction_seq + 1, coalesce(staged_file || ':' || staged_pos, $2) from mysql2gp.miner \
+                "insert into mysql2gp.segment (segment_no, timeline_id, first_transaction_seq, first_position) \
+                 select $1, timeline_id, transaction_seq + 1, coalesce($2, staged_file || ':' || staged_pos) \
+                   from mysql2gp.miner \
                  on conflict do nothing",
-                &[&segment_no, &self.start],
+                &[&segment_no, &start],
             )
             .operation("begin segment")?;
         if begun > 0 {
+            crash::point(Point::MinerSegmentRecorded);
             let first = segment_no * CHUNKS_PER_SEGMENT;
             let end = first + CHUNKS_PER_SEGMENT;
             // Attaching an empty table locks out neither readers nor writers of the others.
@@ -287,6 +309,7 @@ impl Stager {
                      alter table mysql2gp.chunk attach partition {table} for values from ({first}) to ({end})"
                 ))
                 .operation("create segment")?;
+            crash::point(Point::MinerSegmentMade);
         }
         let statement = client
             .prepare(&format!(
@@ -310,11 +333,14 @@ impl Stager {
             sql.push_str(NOTIFY_CHANNEL);
         }
         sql.push_str("; commit");
+        crash::point(Point::MinerBeforeCommit);
         self.session
             .client
             .batch_execute(&sql)
             .operation("commit staging transaction")?;
+        crash::point(Point::MinerAfterCommit);
         self.in_transaction = false;
+        self.new_timeline = None;
         self.uncommitted = DefinitionChanges::default();
         self.uncommitted_parked = ParkedChanges::default();
         Ok(())
@@ -329,6 +355,7 @@ impl Stager {
                     &[&sequences.chunk_seq],
                 )
                 .operation("remove rolled back rows")?;
+            crash::point(Point::MinerRewound);
         }
         Ok(())
     }
@@ -341,6 +368,7 @@ impl Stager {
             .client
             .batch_execute("rollback")
             .operation("roll back staging transaction")?;
+        crash::point(Point::MinerAbandoned);
         self.in_transaction = false;
         // The segment may be gone with the transaction; the versions are still needed.
         self.copy = None;

@@ -1,7 +1,7 @@
 //! Runs that end by themselves: `--once` and `--until`.
 
 use crate::rig::{Rig, assert_calm, assert_ends, loader, miner};
-use crate::workload::{SOURCE_SCHEMA, TABLE_LIST, TABLES, TARGET_SCHEMA, Workload};
+use testkit::workload::{SOURCE_SCHEMA, TABLE_LIST, TABLES, TARGET_SCHEMA, Workload};
 
 #[test]
 fn once_takes_what_is_there_and_a_second_time_changes_nothing() {
@@ -11,7 +11,7 @@ fn once_takes_what_is_there_and_a_second_time_changes_nothing() {
     rig.target_sql(&task, TARGET_SCHEMA);
     let files = task.config.clone().tables(TABLE_LIST).write();
     let mut connection = rig.source.connect();
-    let mut workload = Workload::new();
+    let mut workload = Workload::random();
     // Some transactions apply twice or never if a run forgets where the last one ended.
     for _ in 0..3 {
         workload.run(&mut connection, 60);

@@ -5,10 +5,10 @@ use std::sync::atomic::Ordering;
 use std::thread;
 
 use serde_json::{Value, json};
+use testkit::workload::{SOURCE_SCHEMA, TABLE_LIST, TABLES, TARGET_SCHEMA, Workload};
 use testkit::{Flavor, MysqlBuilder, MysqlServer, Program, Rows, wait_until};
 
 use crate::rig::{Rig, SOON, Task, assert_calm, assert_stops, loader, miner};
-use crate::workload::{SOURCE_SCHEMA, TABLE_LIST, TABLES, TARGET_SCHEMA, Workload};
 
 /// Transactions between two interruptions.
 const PHASE: usize = 300;
@@ -52,7 +52,7 @@ fn a_mixed_workload_arrives(source: MysqlBuilder) {
     rig.target_sql(&task, TARGET_SCHEMA);
     let files = task.config.clone().tables(TABLE_LIST).write();
     let mut connection = rig.source.connect();
-    let mut workload = Workload::new();
+    let mut workload = Workload::random();
 
     // Some of it is there before anybody looks.
     workload.run(&mut connection, PHASE);

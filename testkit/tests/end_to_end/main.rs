@@ -11,9 +11,6 @@
 /// Servers, tasks and running programs.
 mod rig;
 
-/// Random transactions.
-mod workload;
-
 /// The whole flow, on each version of the source.
 mod flavors;
 
@@ -29,14 +26,25 @@ mod sources;
 /// Tables that do not fit, statements that are not carried.
 mod tables;
 
+/// Columns that events and tables see differently.
+mod columns;
 /// Rows that the target refuses.
 mod dead_letters;
 
+/// ALTER TABLE, and whether the target has done the same.
+mod altered;
+
 /// Transactions and events beyond plain ones.
 mod events;
+
+/// What has surprised replication tools before.
+mod traps;
 
 /// Two copies of a program.
 mod copies;
 
 /// Servers that are away.
 mod outages;
+
+/// Another server in the source's place.
+mod failover;

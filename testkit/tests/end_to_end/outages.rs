@@ -5,13 +5,13 @@ use std::sync::atomic::Ordering;
 use std::thread;
 
 use serde_json::json;
+use testkit::workload::{SOURCE_SCHEMA, TABLE_LIST, TABLES, TARGET_SCHEMA, Workload};
 use testkit::{Durability, Flavor, MysqlServer, PgServer, Proxy, wait_until};
 
 use crate::rig::{
     Rig, SCHEMA, SOON, Task, assert_ends, assert_keeps_running, assert_stops, loader, miner,
     wait_warning, warnings,
 };
-use crate::workload::{SOURCE_SCHEMA, TABLE_LIST, TABLES, TARGET_SCHEMA, Workload};
 
 /// A rig with a proxy before each server, and a task that goes through them.
 struct Proxied {
@@ -222,7 +222,7 @@ fn servers_are_stopped_and_killed_in_the_middle_and_nothing_is_lost_or_doubled()
     rig.source.sql(SOURCE_SCHEMA);
     rig.target_sql(&task, TARGET_SCHEMA);
     let files = task.config.clone().tables(TABLE_LIST).write();
-    let mut workload = Workload::new();
+    let mut workload = Workload::random();
     let mut mining = miner(&files, &[]);
     let mut loading = loader(&files, &[]);
 

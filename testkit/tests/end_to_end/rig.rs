@@ -6,7 +6,7 @@ use mysql::prelude::Queryable;
 use serde_json::Value;
 use testkit::{
     Comparison, Flavor, Launch, MysqlServer, PgServer, Program, TaskBuilder, TaskFiles, binary,
-    holds_within,
+    holds_within, wait_until,
 };
 
 /// Bounds every wait; a slow machine is no failure.
@@ -16,7 +16,7 @@ pub(crate) const SOON: Duration = Duration::from_secs(60);
 pub(crate) const A_WHILE: Duration = Duration::from_millis(1500);
 
 /// The database at the source.
-pub(crate) const DATABASE: &str = "app";
+pub(crate) const DATABASE: &str = testkit::workload::DATABASE;
 
 /// The schema of the target tables.
 pub(crate) const SCHEMA: &str = "copy";
@@ -144,9 +144,10 @@ impl Rig {
     /// When it is not in time, or one of the programs ends.
     #[track_caller]
     pub(crate) fn wait_applied(&self, task: &Task, programs: &mut [&mut Program]) {
-        let (file, position) = self.source.binlog_end();
         let mut ended = None;
         let applied = holds_within(SOON, || {
+            // The source may write on by itself: MariaDB's checkpoints come late.
+            let (file, position) = self.source.binlog_end();
             ended = programs
                 .iter_mut()
                 .find_map(|program| program.exit_status());
@@ -159,9 +160,25 @@ impl Rig {
         });
         assert!(
             applied && ended.is_none(),
-            "source ends at {file}:{position}, program ended: {ended:?}, status {:#}",
+            "source ends at {:?}, program ended: {ended:?}, status {:#}",
+            self.source.binlog_end(),
             self.status(task).unwrap_or_default()
         );
+    }
+
+    /// Waits until everything that the source has committed is staged.
+    ///
+    /// # Panics
+    /// When it is not in time.
+    #[track_caller]
+    pub(crate) fn wait_staged(&self, task: &Task) {
+        let (file, position) = self.source.binlog_end();
+        wait_until(SOON, "the staged position", || {
+            self.status(task).is_some_and(|status| {
+                status.get("staged_file").and_then(Value::as_str) == Some(&file)
+                    && status.get("staged_pos").and_then(Value::as_u64) == Some(position)
+            })
+        });
     }
 
     /// Compares every row of these tables.

@@ -9,19 +9,20 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use mysql::Conn;
 use mysql::prelude::Queryable;
 
-use crate::rig::DATABASE;
+/// The database of the tables at the source.
+pub const DATABASE: &str = "app";
 
 /// The tables that are compared.
-pub(crate) const TABLES: &[&str] = &["accounts", "numbers", "slots", "journal"];
+pub const TABLES: &[&str] = &["accounts", "numbers", "slots", "journal"];
 
 /// The lines of the table list; `left_out` is not among them.
-pub(crate) const TABLE_LIST: &[&str] = &["acc*", "# a comment", "app.numbers", "slots", "journal"];
+pub const TABLE_LIST: &[&str] = &["acc*", "# a comment", "app.numbers", "slots", "journal"];
 
 /// Overrides the seed, to repeat a run.
 const SEED_VARIABLE: &str = "MYSQL2GP_TEST_SEED";
 
 /// The tables at the source.
-pub(crate) const SOURCE_SCHEMA: &str = "
+pub const SOURCE_SCHEMA: &str = "
 create database app character set utf8mb4;
 use app;
 create table accounts (
@@ -63,7 +64,7 @@ create table other.slots (id int primary key);
 ";
 
 /// Their copies: another order of columns, and one that only the target has.
-pub(crate) const TARGET_SCHEMA: &str = "
+pub const TARGET_SCHEMA: &str = "
 create table accounts (
     loaded  text not null default 'by mysql2gp',
     number  bigint,
@@ -100,10 +101,17 @@ create table journal (at timestamp(0) not null, text varchar(100), amount intege
 ";
 
 /// splitmix64: small, and the same everywhere.
-struct Random(u64);
+#[derive(Clone, Debug)]
+pub struct Random(u64);
 
 impl Random {
-    fn next(&mut self) -> u64 {
+    /// The same seed gives the same numbers.
+    pub fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    /// Any number.
+    pub fn number(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -111,12 +119,14 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
-    fn below(&mut self, bound: usize) -> usize {
+    /// A number below `bound`.
+    pub fn below(&mut self, bound: usize) -> usize {
         let bound = u64::try_from(bound).unwrap();
-        usize::try_from(self.next() % bound).unwrap()
+        usize::try_from(self.number() % bound).unwrap()
     }
 
-    fn percent(&mut self, chance: usize) -> bool {
+    /// True in `chance` of a hundred cases.
+    pub fn percent(&mut self, chance: usize) -> bool {
         self.below(100) < chance
     }
 
@@ -137,13 +147,13 @@ struct Rows {
 }
 
 /// A source of transactions.
-pub(crate) struct Workload {
+pub struct Workload {
     random: Random,
     rows: Rows,
     /// Source of values that were never used before.
     counter: u32,
     /// Transactions that have been run, for whoever watches.
-    pub(crate) done: Arc<AtomicUsize>,
+    pub done: Arc<AtomicUsize>,
 }
 
 const REGIONS: &[&str] = &["north", "NORTH", "süd", "SÜD", "e\\ast", "", "we st"];
@@ -240,21 +250,13 @@ const NOTES: &[&str] = &[
 const BLOBS: &[&str] = &["null", "x''", "x'0001FEFF5C30'", "repeat('\\\\', 3000)"];
 
 impl Workload {
-    /// Takes the seed from the environment if it is there, else a new one, and prints it.
-    pub(crate) fn new() -> Self {
-        let seed = match std::env::var_os(SEED_VARIABLE) {
-            Some(text) => text
-                .to_str()
-                .and_then(|text| text.parse().ok())
-                .expect("the seed is a number"),
-            None => {
-                let now = std::time::SystemTime::now();
-                let now = now.duration_since(std::time::UNIX_EPOCH).unwrap();
-                u64::from(now.subsec_nanos())
-            }
-        };
-        // Shown by the test runner when the test fails.
-        eprintln!("workload with {SEED_VARIABLE}={seed}");
+    /// A workload by [`seed`].
+    pub fn random() -> Self {
+        Self::seeded(seed())
+    }
+
+    /// The workload of a seed.
+    pub fn seeded(seed: u64) -> Self {
         Self {
             random: Random(seed),
             rows: Rows::default(),
@@ -264,47 +266,76 @@ impl Workload {
     }
 
     /// Runs `count` transactions.
-    pub(crate) fn run(&mut self, connection: &mut Conn, count: usize) {
-        execute(connection, &format!("use {DATABASE}"));
-        execute(connection, "set time_zone = '+00:00', names utf8mb4");
+    pub fn run(&mut self, connection: &mut Conn, count: usize) {
+        prepare(connection).unwrap();
         for _ in 0..count {
-            self.transaction(connection);
-            self.done.fetch_add(1, Ordering::Relaxed);
+            self.transaction(connection).unwrap();
         }
     }
 
-    fn transaction(&mut self, connection: &mut Conn) {
+    /// How many rows the largest table has.
+    pub fn account_count(&self) -> usize {
+        self.rows.accounts.len()
+    }
+
+    /// Takes the bookkeeping from the source, which was changed otherwise, or lost what it
+    /// had not committed.
+    ///
+    /// # Errors
+    /// When the source does not answer.
+    pub fn reload(&mut self, connection: &mut Conn) -> mysql::Result<()> {
+        let accounts = connection.query("select region, number from accounts")?;
+        self.rows.accounts = accounts;
+        self.rows.gone.clear();
+        self.rows.numbers = connection.query("select id from numbers")?;
+        self.rows.slots = connection.query("select id from slots")?;
+        Ok(())
+    }
+
+    /// Runs one transaction on a connection that is [prepared](prepare).
+    ///
+    /// # Errors
+    /// When the source is away; whether the transaction is committed is not known then.
+    pub fn transaction(&mut self, connection: &mut Conn) -> mysql::Result<()> {
+        self.try_transaction(connection)?;
+        self.done.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn try_transaction(&mut self, connection: &mut Conn) -> mysql::Result<()> {
         if self.random.percent(40) {
             return self.change(connection);
         }
         let before = self.rows.clone();
-        execute(connection, "begin");
-        self.changes(connection);
+        execute(connection, "begin")?;
+        self.changes(connection)?;
         if self.random.percent(15) {
-            execute(connection, "savepoint `a point`");
+            execute(connection, "savepoint `a point`")?;
             let kept = self.rows.clone();
-            self.changes(connection);
+            self.changes(connection)?;
             if self.random.percent(70) {
-                execute(connection, "rollback to `a point`");
+                execute(connection, "rollback to `a point`")?;
                 self.rows = kept;
-                self.changes(connection);
+                self.changes(connection)?;
             }
         }
         if self.random.percent(12) {
-            execute(connection, "rollback");
+            execute(connection, "rollback")?;
             self.rows = before;
         } else {
-            execute(connection, "commit");
+            execute(connection, "commit")?;
         }
+        Ok(())
     }
 
-    fn changes(&mut self, connection: &mut Conn) {
+    fn changes(&mut self, connection: &mut Conn) -> mysql::Result<()> {
         for _ in 0..=self.random.below(5) {
-            self.change(connection);
+            self.change(connection)?;
         }
+        Ok(())
     }
 
-    fn change(&mut self, connection: &mut Conn) {
+    fn change(&mut self, connection: &mut Conn) -> mysql::Result<()> {
         let statements = match self.random.below(100) {
             0..=17 => self.insert_accounts(),
             18..=33 => self.update_account(),
@@ -319,8 +350,9 @@ impl Workload {
             _ => self.change_what_is_left_out(),
         };
         for statement in statements {
-            execute(connection, &statement);
+            execute(connection, &statement)?;
         }
+        Ok(())
     }
 
     fn fresh(&mut self) -> u32 {
@@ -570,8 +602,46 @@ impl Workload {
     }
 }
 
-fn execute(connection: &mut Conn, statement: &str) {
-    connection
-        .query_drop(statement)
-        .unwrap_or_else(|error| panic!("{error}: {statement}"));
+/// The seed in the environment if there is one, else a new one; printed.
+pub fn seed() -> u64 {
+    let seed = match std::env::var_os(SEED_VARIABLE) {
+        Some(text) => text
+            .to_str()
+            .and_then(|text| text.parse().ok())
+            .expect("the seed is a number"),
+        None => {
+            let now = std::time::SystemTime::now();
+            let now = now.duration_since(std::time::UNIX_EPOCH).unwrap();
+            u64::from(now.subsec_nanos())
+        }
+    };
+    // Shown by the test runner when the test fails.
+    eprintln!("workload with {SEED_VARIABLE}={seed}");
+    seed
+}
+
+/// Makes a new connection one for the workload.
+///
+/// # Errors
+/// When the source does not answer.
+pub fn prepare(connection: &mut Conn) -> mysql::Result<()> {
+    execute(connection, &format!("use {DATABASE}"))?;
+    execute(connection, "set time_zone = '+00:00', names utf8mb4")
+}
+
+/// Runs a statement, which cannot be wrong: it fails only when the source is away.
+///
+/// # Errors
+/// When the source is away.
+///
+/// # Panics
+/// When the source refuses the statement.
+pub fn execute(connection: &mut Conn, statement: &str) -> mysql::Result<()> {
+    match connection.query_drop(statement) {
+        // 1053: the server is shutting down.
+        Err(mysql::Error::MySqlError(error)) if error.code != 1053 => {
+            panic!("{error}: {statement}")
+        }
+        result => result,
+    }
 }

@@ -1,0 +1,139 @@
+//! Named places at which a test makes a program die, as a power cut would: one around every
+//! COPY, commit and acknowledgement.
+//!
+//! A debug build dies at the n-th time that it comes by the place that `MYSQL2GP_CRASH_POINT`
+//! names (`NAME` or `NAME:N`). In a release build there is nothing: no variable is read, and
+//! [`point`] is empty. Nothing is flushed, closed or rolled back.
+
+#[cfg(debug_assertions)]
+use std::sync::OnceLock;
+#[cfg(debug_assertions)]
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Names the place, and how often it is passed before: `miner-after-commit:3`.
+pub const VARIABLE: &str = "MYSQL2GP_CRASH_POINT";
+
+macro_rules! points {
+    ($($(#[$doc:meta])* $point:ident = $name:literal,)*) => {
+        /// A place at which a program can be made to die.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Point {
+            $($(#[$doc])* $point,)*
+        }
+
+        impl Point {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$point,)*];
+
+            /// As [`VARIABLE`] names it; the part before the first `-` is the program.
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Self::$point => $name,)*
+                }
+            }
+        }
+    };
+}
+
+points! {
+    /// The miner has the lock, and its epoch is not raised yet.
+    MinerLocked = "miner-locked",
+    /// The epoch is raised, nothing is read.
+    MinerEpochRaised = "miner-epoch-raised",
+    /// The staging transaction is open.
+    MinerBegun = "miner-begun",
+    /// A definition is written, its rows are not.
+    MinerDefinition = "miner-definition",
+    /// A prepared transaction is parked.
+    MinerParked = "miner-parked",
+    /// A prepared transaction is no longer parked; its rows stand in its place.
+    MinerUnparked = "miner-unparked",
+    /// A segment is recorded, its partition is not there.
+    MinerSegmentRecorded = "miner-segment-recorded",
+    /// The partition is there.
+    MinerSegmentMade = "miner-segment-made",
+    /// Before the COPY of chunks.
+    MinerBeforeCopy = "miner-before-copy",
+    /// In its middle.
+    MinerInCopy = "miner-in-copy",
+    /// The chunks are copied, the position is not written.
+    MinerAfterCopy = "miner-after-copy",
+    /// A part of a source transaction is written.
+    MinerOpenPart = "miner-open-part",
+    /// Rows behind a savepoint are removed.
+    MinerRewound = "miner-rewound",
+    /// A source transaction that was rolled back is, its definitions are not written again.
+    MinerAbandoned = "miner-abandoned",
+    /// Before position and commit.
+    MinerBeforeCommit = "miner-before-commit",
+    /// Committed; nothing in memory knows.
+    MinerAfterCommit = "miner-after-commit",
+
+    /// The loader has the lock, and its epoch is not raised yet.
+    LoaderLocked = "loader-locked",
+    /// The epoch is raised, nothing is read.
+    LoaderEpochRaised = "loader-epoch-raised",
+    /// The target is ahead of staging, which is mined again.
+    LoaderHealing = "loader-healing",
+    /// Something is read from staging.
+    LoaderFetched = "loader-fetched",
+    /// The target transaction is open.
+    LoaderBegun = "loader-begun",
+    /// A table is truncated.
+    LoaderTruncated = "loader-truncated",
+    /// Keys are deleted, their rows are not copied in.
+    LoaderDeleted = "loader-deleted",
+    /// Rows without a key are copied to the temporary table.
+    LoaderKeylessCopied = "loader-keyless-copied",
+    /// Rows without a key are deleted.
+    LoaderKeylessDeleted = "loader-keyless-deleted",
+    /// In the COPY of rows.
+    LoaderInCopy = "loader-in-copy",
+    /// Rows of a table are copied in.
+    LoaderAfterCopy = "loader-after-copy",
+    /// A round of a batch is written, more of it follows.
+    LoaderOpenRound = "loader-open-round",
+    /// All rows are written; checkpoint and commit are not.
+    LoaderBeforeCommit = "loader-before-commit",
+    /// Committed; nothing in memory knows.
+    LoaderAfterCommit = "loader-after-commit",
+    /// The position was moved over what is filtered out.
+    LoaderAdvanced = "loader-advanced",
+    /// Before the staging copy of the applied position.
+    LoaderBeforeProgress = "loader-before-progress",
+    /// The copy is written, not committed.
+    LoaderInProgress = "loader-in-progress",
+    /// The copy is committed.
+    LoaderAfterProgress = "loader-after-progress",
+    /// Before a segment is dropped.
+    LoaderBeforeDrop = "loader-before-drop",
+    /// It is dropped, not committed.
+    LoaderInDrop = "loader-in-drop",
+    /// It is gone.
+    LoaderAfterDrop = "loader-after-drop",
+}
+
+/// Dies here, if a test asks for it.
+#[cfg(debug_assertions)]
+pub fn point(point: Point) {
+    static ARMED: OnceLock<Option<(String, u64)>> = OnceLock::new();
+    static PASSED: AtomicU64 = AtomicU64::new(0);
+    if let Some((name, last)) = ARMED.get_or_init(armed)
+        && name == point.name()
+        && PASSED.fetch_add(1, Ordering::Relaxed) + 1 == *last
+    {
+        std::process::abort();
+    }
+}
+
+/// Nothing, in a release build.
+#[cfg(not(debug_assertions))]
+#[inline(always)]
+pub fn point(_: Point) {}
+
+#[cfg(debug_assertions)]
+fn armed() -> Option<(String, u64)> {
+    let text = std::env::var_os(VARIABLE)?.into_string().ok()?;
+    let (name, count) = text.split_once(':').unwrap_or((&text, "1"));
+    Some((name.to_owned(), count.parse().ok()?))
+}
