@@ -8,7 +8,7 @@
 //! 1. A dead letter is in staging before the target commits its identity with the batch.
 //! 2. The identity goes in the transaction that applies a later change of the same row, and
 //!    before that change: whoever finds an identity on the target knows the row's last version.
-//! 3. The target is the authority. At each start staging is brought into line ([`sync`]):
+//! 3. The target is the authority. At each start staging is brought into line (`sync`):
 //!    what was staged for a batch that never committed is removed.
 //!
 //! Rows of a table without a key are their own identity: a delete of an equal row takes back
