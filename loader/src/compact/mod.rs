@@ -340,6 +340,7 @@ impl Compactor {
             return Ok(self.pause_before());
         };
         self.open_round();
+        self.round.event_seq = self.open.as_ref().map_or(0, |open| open.next_event_seq);
         let merged = match self.layouts.get(&definition) {
             Some(layout) => merge(
                 &mut self.round,

@@ -28,6 +28,8 @@ mod tables;
 
 /// Columns that events and tables see differently.
 mod columns;
+/// Rows that the target refuses.
+mod dead_letters;
 
 /// ALTER TABLE, and whether the target has done the same.
 mod altered;
