@@ -8,7 +8,7 @@
 use postgres::Client;
 
 use crate::pg::{Operation as _, PgError};
-use crate::position::{BinlogPosition, LogId};
+use crate::position::{BinlogPosition, LogId, TimelineId};
 
 /// Creates the loader's tables on the target.
 pub const CREATE: &str = include_str!("../../sql/target/0001_checkpoint.sql");
@@ -16,13 +16,16 @@ pub const CREATE: &str = include_str!("../../sql/target/0001_checkpoint.sql");
 /// A task's row in `mysql2gp.checkpoint`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Checkpoint {
+    /// The timeline that the positions belong to.
+    pub timeline_id: TimelineId,
     /// The log that the positions belong to.
     pub log_id: LogId,
     /// Where the task was configured to start.
     pub start_position: String,
     /// End of the last applied source transaction.
     pub applied: BinlogPosition,
-    /// GTIDs up to there, where known.
+    /// Exactly the GTIDs up to there, those of filtered out transactions included; `None`
+    /// when they are not known.
     pub applied_gtid_set: Option<String>,
     /// The staging incarnation in which `transaction_seq` counts.
     pub staging_id: String,
@@ -52,7 +55,7 @@ pub fn read(client: &mut Client, task: &str) -> Result<Option<Checkpoint>, Check
     }
     let row = client
         .query_opt(
-            "select log_id, start_position, applied_file, applied_pos, applied_gtid_set, staging_id, \
+            "select timeline_id, log_id, start_position, applied_file, applied_pos, applied_gtid_set, staging_id, \
                     transaction_seq, event_seq, consistent_from \
                from mysql2gp.checkpoint where task = $1",
             &[&task],
@@ -64,6 +67,7 @@ pub fn read(client: &mut Client, task: &str) -> Result<Option<Checkpoint>, Check
         u64::try_from(row.get::<_, i64>(column)).map_err(|_| malformed(column))
     };
     Ok(Some(Checkpoint {
+        timeline_id: TimelineId(row.get("timeline_id")),
         log_id: LogId(row.get("log_id")),
         start_position: row.get("start_position"),
         applied: BinlogPosition::new(

@@ -420,6 +420,20 @@ impl GtidSet {
         }
     }
 
+    /// Adds the transactions of `later`, which come behind this set's in the log: in a MariaDB
+    /// domain theirs becomes the position, as with [`GtidSet::add`].
+    ///
+    /// # Errors
+    /// [`GtidError::MixedFlavors`] if the sets are of different kinds of servers.
+    pub fn follow(&mut self, later: &Self) -> Result<(), GtidError> {
+        if let Members::MariaDb(domains) = &later.0 {
+            return domains
+                .values()
+                .try_for_each(|gtid| self.add_mariadb(*gtid));
+        }
+        self.union(later)
+    }
+
     /// The MariaDB position of each domain; empty for a MySQL set.
     pub fn mariadb_positions(&self) -> impl Iterator<Item = MariaDbGtid> + '_ {
         let domains = match &self.0 {

@@ -109,6 +109,18 @@ impl fmt::Display for LogId {
     }
 }
 
+/// Names a timeline: a stretch of one server's log that was mined without going over to
+/// another server. Positions of one log compare only within one timeline, since a server may
+/// be left and come back to with other transactions staged in between.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct TimelineId(pub String);
+
+impl fmt::Display for TimelineId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 /// Why a text is not a position.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum PositionError {

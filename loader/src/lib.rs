@@ -3,7 +3,9 @@
 //! The stages in flow order; each knows `common` and the vocabulary, not its neighbours. The
 //! pipeline alone knows threads and channels.
 
-// Vocabulary: tables prepared for the merge, and net changes.
+// Vocabulary: positions, tables prepared for the merge, and net changes.
+pub mod progress;
+
 pub mod layout;
 
 pub mod round;

@@ -12,25 +12,10 @@ use std::hash::BuildHasher as _;
 use std::ops::Range;
 use std::sync::Arc;
 
-use common::position::BinlogPosition;
 use hashbrown::{DefaultHashBuilder, HashTable};
 
 use crate::layout::Layout;
-
-/// How far something has come: the end of a source transaction, or the miner's position.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Progress {
-    /// Everything that ends at or before it is covered.
-    pub position: BinlogPosition,
-    /// GTIDs up to there, where known.
-    pub gtid_set: Option<String>,
-    /// Last covered transaction, in this staging's numbering.
-    pub transaction_seq: u64,
-    /// Last covered event, in this staging's numbering.
-    pub event_seq: u64,
-    /// Commit time at the source, microseconds since 1970.
-    pub committed_at_us: Option<i64>,
-}
+use crate::progress::Progress;
 
 /// Whether the target may already hold changes of this part of the stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

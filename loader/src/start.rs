@@ -10,6 +10,7 @@ use common::table::TableName;
 
 use crate::error::LoaderError;
 use crate::fetch::{Fetcher, MinerRow, ReplicatedTable, StagingTask};
+use crate::progress::StagedTimeline;
 use crate::route::Router;
 use crate::target::TargetSession;
 use crate::target::catalog::{self, Filling};
@@ -78,15 +79,20 @@ fn first_start(
             recorded: recorded.clone(),
         });
     }
-    let applied = start_position(settings, miner, fetcher)?;
-    let consistent_from = overlap_end(surroundings, session, fetcher)?
+    let (timeline, applied) = first_position(settings, miner, fetcher)?;
+    let consistent_from = overlap_end(surroundings, session, &timeline)?
         // An overlap that ends before the start is none.
         .filter(|until| *until > applied);
     let checkpoint = Checkpoint {
-        log_id: miner.log_id.clone(),
+        timeline_id: timeline.id,
+        log_id: timeline.log_id,
         start_position: configured,
+        // The first staged transaction tells what was before it; what is left out until then
+        // would be missing.
+        applied_gtid_set: timeline
+            .start_gtid_set
+            .filter(|_| applied == timeline.start),
         applied,
-        applied_gtid_set: None,
         staging_id: task.staging_id.clone(),
         transaction_seq: 0,
         event_seq: 0,
@@ -104,30 +110,27 @@ fn first_start(
     Ok(checkpoint)
 }
 
-/// The position before the first staged transaction.
-fn start_position(
+/// The position before the first staged transaction, and its timeline.
+fn first_position(
     settings: &Settings,
     miner: &MinerRow,
     fetcher: &mut Fetcher,
-) -> Result<BinlogPosition, LoaderError> {
-    if !fetcher.begins_with_first_segment()? {
-        return Err(LoaderError::StagingWithoutCheckpoint {
-            task: settings.task.name.clone(),
-            retained: fetcher
-                .retained_from()?
-                .unwrap_or_else(|| miner.staged.position.clone()),
-        });
+) -> Result<(StagedTimeline, BinlogPosition), LoaderError> {
+    let first = fetcher.retained_from(miner)?;
+    if fetcher.begins_with_first_segment()? {
+        return Ok(first);
     }
-    Ok(fetcher
-        .retained_from()?
-        .unwrap_or_else(|| miner.staged.position.clone()))
+    Err(LoaderError::StagingWithoutCheckpoint {
+        task: settings.task.name.clone(),
+        retained: first.1,
+    })
 }
 
 /// Up to where an earlier load overlaps the stream.
 fn overlap_end(
     surroundings: &Surroundings<'_>,
     session: &mut TargetSession,
-    fetcher: &mut Fetcher,
+    timeline: &StagedTimeline,
 ) -> Result<Option<BinlogPosition>, LoaderError> {
     let mut filled = Vec::new();
     for table in &surroundings.task.tables {
@@ -147,9 +150,7 @@ fn overlap_end(
     let Some(first) = filled.first() else {
         return Ok(None);
     };
-    let end = fetcher
-        .first_end()?
-        .unwrap_or_else(|| surroundings.miner.staged.position.clone());
+    let end = timeline.source_end.clone();
     log::warn!(
         "target tables hold rows: taking them for an earlier load that overlaps the stream table={} consistent_from={end}",
         first.target

@@ -347,8 +347,7 @@ fn an_earlier_load_may_overlap_the_stream() {
         .staged
         .client
         .batch_execute(&format!(
-            "update mysql2gp.miner set first_end_file = 'mysql-bin.000001', first_end_pos = {}",
-            overlap.rsplit_once(':').unwrap().1
+            "update mysql2gp.timeline set source_end = '{overlap}'"
         ))
         .unwrap();
     bench.staged.transaction(|t| {

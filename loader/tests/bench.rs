@@ -115,6 +115,11 @@ impl Bench {
         rows(&mut self.target, query)
     }
 
+    /// Changes the target by hand.
+    pub(crate) fn change(&mut self, statements: &str) {
+        self.target.batch_execute(statements).unwrap();
+    }
+
     /// Rows of a query on staging, cells joined by `|`.
     pub(crate) fn staging_rows(&mut self, query: &str) -> Vec<String> {
         rows(&mut self.staged.client, query)

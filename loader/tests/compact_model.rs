@@ -2,11 +2,14 @@
 //! applying the net changes gives the table that the source had.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use common::staging::codec::{self, CommitLine, RowMark};
+use common::position::{LogId, TimelineId};
+use common::staging::codec::{self, CommitLine, Passed, RowMark};
 use common::table::{Column, ColumnType, DefinitionId, Key, TableDefinition, TableName};
 use loader::compact::{Compactor, Limits, Pause};
-use loader::round::{Contradictions, First, Net, Overlap, Progress, Round};
+use loader::progress::{Progress, Timeline};
+use loader::round::{Contradictions, First, Net, Overlap, Round};
 use proptest::prelude::*;
 
 use crate::staged::{int, varchar};
@@ -186,6 +189,7 @@ impl Source {
             gtid: "",
             committed_at_us: 1,
             event_count: self.lines,
+            passed: Passed::Nothing,
         }
         .write(&mut self.text);
         self.lines = 0;
@@ -251,8 +255,13 @@ fn apply(round: &Round, target: &mut Tables) {
     }
 }
 
-fn start() -> Progress {
+fn start(consistent_from: Option<&str>) -> Progress {
     Progress {
+        timeline: Arc::new(Timeline {
+            id: TimelineId("t".into()),
+            log_id: LogId("l".into()),
+            consistent_from: consistent_from.map(|position| position.parse().unwrap()),
+        }),
         position: "f.000001:4".parse().unwrap(),
         gtid_set: None,
         transaction_seq: 0,
@@ -296,11 +305,10 @@ fn replay(text: &[u8], batch_bytes: usize, overlapping: bool, cuts: &[bool], tar
     let mut compactor = Compactor::new(
         Limits {
             batch_bytes,
-            overlap_until: overlapping.then(|| "f.000009:4".parse().unwrap()),
             stop_at: None,
             contradictions: Contradictions::Stop,
         },
-        start(),
+        start(overlapping.then_some("f.000009:4")),
     );
     define(&mut compactor);
     compactor.begin_text(1, 1).unwrap();
@@ -365,11 +373,10 @@ fn read(text: &str) -> Result<Pause, loader::compact::CompactError> {
     let mut compactor = Compactor::new(
         Limits {
             batch_bytes: 1 << 20,
-            overlap_until: None,
             stop_at: None,
             contradictions: Contradictions::Stop,
         },
-        start(),
+        start(None),
     );
     define(&mut compactor);
     compactor.begin_text(1, 1)?;
@@ -399,9 +406,9 @@ fn damaged_staging_stops() {
         "I9\tx\t1\tb\n",
         "K1\tx\t1\tb\n",
         "U2\tx\t1\n",
-        "I1\tx\t1\tb\nC1\tf.000001\t14\t\t1\t2\n",
-        "C2\tf.000001\t14\t\t1\t0\n",
-        "C1\tf.000001\t3\t\t1\t0\n",
+        "I1\tx\t1\tb\nC1\tf.000001\t14\t\t1\t2\t\n",
+        "C2\tf.000001\t14\t\t1\t0\t\n",
+        "C1\tf.000001\t3\t\t1\t0\t\n",
     ] {
         assert!(read(text).is_err(), "{text:?}");
     }
@@ -409,11 +416,65 @@ fn damaged_staging_stops() {
 
 #[test]
 fn a_statement_stops_at_its_own_position() {
-    let error = read("S\td\tkeyed\talter table keyed\\n add x int\nC1\tf.000001\t14\t\t1\t1\n")
+    let error = read("S\td\tkeyed\talter table keyed\\n add x int\nC1\tf.000001\t14\t\t1\t1\t\n")
         .unwrap_err()
         .to_string();
     assert!(
         error.contains("f.000001:14") && error.contains("alter table keyed add x int"),
         "{error}"
     );
+}
+
+#[test]
+fn the_gtids_up_to_the_end_are_known_exactly_or_not_at_all() {
+    let source = "3e11fa47-71ca-11e1-9e33-c80aa9429562";
+    for (lines, expected) in [
+        // The base is the checkpoint's.
+        (vec![(3, "")], Some("1-3")),
+        (vec![(3, ""), (9, ":4-8")], Some("1-9")),
+        // A miner that starts tells all again.
+        (vec![(3, ""), (5, "=1-5"), (6, "")], Some("1-6")),
+        (vec![(3, "?"), (4, "")], None),
+        (vec![(3, "?"), (4, "=1-4"), (5, "")], Some("1-5")),
+        (vec![(0, ""), (4, "")], None),
+    ] {
+        let mut start = start(None);
+        start.gtid_set = Some(format!("{source}:1-2"));
+        let mut compactor = Compactor::new(
+            Limits {
+                batch_bytes: 1 << 20,
+                stop_at: None,
+                contradictions: Contradictions::Stop,
+            },
+            start,
+        );
+        define(&mut compactor);
+        compactor.begin_text(1, 1).unwrap();
+        let mut text = String::new();
+        for (number, (gtid, passed)) in (1..).zip(&lines) {
+            let gtid = if *gtid == 0 {
+                String::new()
+            } else {
+                format!("{source}:{gtid}")
+            };
+            let passed = match passed.strip_prefix('=') {
+                Some(all) => format!("={source}:{all}"),
+                None if passed.starts_with(':') => format!("{source}{passed}"),
+                None => (*passed).to_owned(),
+            };
+            text += &format!(
+                "C{number}\tf.000001\t{}\t{gtid}\t1\t0\t{passed}\n",
+                10 + number
+            );
+        }
+        let mut rest = text.as_bytes();
+        while !rest.is_empty() {
+            rest = compactor.read(rest).unwrap().0;
+        }
+        assert_eq!(
+            compactor.end_with_gtids().gtid_set,
+            expected.map(|set| format!("{source}:{set}")),
+            "{lines:?}"
+        );
+    }
 }

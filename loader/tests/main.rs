@@ -12,3 +12,4 @@ mod compact_model;
 mod refusals;
 mod running;
 mod staged;
+mod timelines;

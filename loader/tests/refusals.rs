@@ -4,7 +4,7 @@ use common::table::ColumnType;
 
 use crate::apply::{ITEMS, define_items};
 use crate::bench::Bench;
-use crate::staged::{int, varchar};
+use crate::staged::{TIMELINE, int, varchar};
 
 #[track_caller]
 fn refused(bench: &Bench, parts: &[&str]) -> String {
@@ -153,9 +153,11 @@ fn another_log_and_another_start_are_refused() {
         t.insert(items, "1\tone");
     });
     bench.once();
-    bench.staging_rows("update mysql2gp.miner set log_id = 'log-2'");
-    refused(&bench, &["log-2", "log-1", "reset"]);
-    bench.staging_rows("update mysql2gp.miner set log_id = 'log-1'");
+    bench.change("update mysql2gp.checkpoint set timeline_id = 'elsewhere', log_id = 'log-2'");
+    refused(&bench, &["log-2", "none that this staging", "reset"]);
+    bench.change(&format!(
+        "update mysql2gp.checkpoint set timeline_id = '{TIMELINE}', log_id = 'log-1'"
+    ));
     bench.set("src.mysql", "binlogfile_offset", 1000);
     refused(
         &bench,

@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-use common::staging::codec::{self, CommitLine, RowMark};
+use common::staging::codec::{self, CommitLine, Passed, RowMark};
 use common::staging::{CHUNKS_PER_SEGMENT, NOTIFY_CHANNEL, migrate, segment_table};
 use common::table::{
     Column, ColumnType, DefinitionId, IntegerWidth, Key, Sign, TableDefinition, TableName,
@@ -14,10 +14,16 @@ pub(crate) const DATABASE: &str = "shop";
 /// The only binlog file.
 pub(crate) const FILE: &str = "mysql-bin.000001";
 
+/// The first timeline; the same in each incarnation, as a miner takes it from the checkpoint.
+pub(crate) const TIMELINE: &str = "00000000-0000-4000-8000-000000000001";
+
 /// A staging database and the miner's counters.
 pub(crate) struct Staged {
     pub(crate) client: Client,
     pub(crate) offset: u64,
+    file: String,
+    /// Written on every commit line.
+    pub(crate) passed: String,
     transaction_seq: u64,
     event_seq: u64,
     segment: i64,
@@ -93,6 +99,8 @@ impl Staged {
         Self {
             client,
             offset: 4,
+            file: FILE.into(),
+            passed: String::new(),
             transaction_seq: 0,
             event_seq: 0,
             segment: 0,
@@ -113,6 +121,7 @@ impl Staged {
             .unwrap();
         begin(&mut self.client, &task);
         self.offset = 4;
+        self.file = FILE.into();
         self.transaction_seq = 0;
         self.event_seq = 0;
         self.segment = 0;
@@ -159,7 +168,7 @@ impl Staged {
                     &i32::try_from(self.definitions).unwrap(),
                     &DATABASE,
                     &name,
-                    &format!("{FILE}:{}", self.offset),
+                    &self.position(),
                     &serde_json::to_string(&definition).unwrap(),
                 ],
             )
@@ -202,24 +211,51 @@ impl Staged {
             let mut line = Vec::new();
             CommitLine {
                 transaction_seq: self.transaction_seq,
-                file: FILE,
+                file: &self.file,
                 offset: self.offset,
                 gtid: "",
                 committed_at_us: i64::try_from(now_us).unwrap(),
                 event_count: events,
+                passed: Passed::parse(&self.passed),
             }
             .write(&mut line);
             chunks.commit_line(&line, self.transaction_seq, self.event_seq + 1);
         }
         self.write(chunks.finish());
-        format!("{FILE}:{}", self.offset)
+        self.position()
+    }
+
+    /// End of what is staged.
+    pub(crate) fn position(&self) -> String {
+        format!("{}:{}", self.file, self.offset)
+    }
+
+    /// What a miner does that goes on at another server: a new timeline from `start` on.
+    pub(crate) fn switch_server(&mut self, timeline: &str, log_id: &str, start: (&str, u64)) {
+        let left = self.position();
+        (self.file, self.offset) = (start.0.into(), start.1);
+        let end = format!("{}:{}", start.0, start.1 + 10_000);
+        self.client
+            .batch_execute(&format!(
+                "begin; \
+                 insert into mysql2gp.timeline (timeline_no, timeline_id, log_id, start_file, start_pos, source_end, \
+                        start_gtid_set, previous_id, previous_end) \
+                 select (select max(timeline_no) + 1 from mysql2gp.timeline), '{timeline}', '{log_id}', '{}', {}, \
+                        '{end}', staged_gtid_set, timeline_id, '{left}' from mysql2gp.miner; \
+                 update mysql2gp.miner set timeline_id = '{timeline}', log_id = '{log_id}', staged_file = '{}', \
+                        staged_pos = {}; \
+                 commit",
+                start.0, start.1, start.0, start.1
+            ))
+            .unwrap();
+        self.next_segment();
     }
 
     /// Moves the position without a row, as filtered traffic does.
     pub(crate) fn pass_over(&mut self, bytes: u64) -> String {
         self.offset += bytes;
         self.write(Vec::new());
-        format!("{FILE}:{}", self.offset)
+        self.position()
     }
 
     /// What a miner does that starts again: it stages its position with the number before the
@@ -243,14 +279,14 @@ impl Staged {
         self.client
             .batch_execute(&format!(
                 "create table {} partition of mysql2gp.chunk for values from ({}) to ({}); \
-                 insert into mysql2gp.segment (segment_no, first_transaction_seq, first_position) \
-                 values ({}, {}, '{FILE}:{}')",
+                 insert into mysql2gp.segment (segment_no, timeline_id, first_transaction_seq, first_position) \
+                 select {}, timeline_id, {}, '{}' from mysql2gp.miner",
                 segment_table(self.segment),
                 self.segment * CHUNKS_PER_SEGMENT,
                 (self.segment + 1) * CHUNKS_PER_SEGMENT,
                 self.segment,
                 self.transaction_seq + 1,
-                self.offset
+                self.position()
             ))
             .unwrap();
     }
@@ -379,7 +415,10 @@ fn begin(client: &mut Client, task: &str) {
     client
             .batch_execute(&format!(
                 "update mysql2gp.task set start_position = '{FILE}:4'; \
+                 insert into mysql2gp.timeline (timeline_no, timeline_id, log_id, start_file, start_pos, source_end) \
+                 values (1, '{TIMELINE}', 'log-1', '{FILE}', 4, '{FILE}:4'); \
                  update mysql2gp.miner set state = 'running', source = 'test', log_id = 'log-1', \
+                        timeline_id = '{TIMELINE}', \
                         staged_file = '{FILE}', staged_pos = 4, staged_at = now(), caught_up = true, \
                         staged_commit_time = now()"
             ))

@@ -19,7 +19,7 @@ use crate::decode::{
 };
 use crate::error::{MinerError, Place};
 use crate::filter::{BeforeImage, Replicated, Tables};
-use crate::gtids::{GtidTrack, Known};
+use crate::gtids::{GtidTrack, Known, Outcome};
 use crate::parked::{PARKED_BYTES_MAX, Parked, ParkedChanges, ParkedLines};
 use crate::stage::Sequences;
 use crate::statement::{self, Backslash, Statement};
@@ -134,6 +134,11 @@ impl Assembler {
     /// GTIDs up to the last complete transaction, when known.
     pub fn gtid_set(&self) -> Option<&GtidSet> {
         self.gtids.staged()
+    }
+
+    /// What a commit line tells of the GTIDs before it, see the staged text's `C` line.
+    pub fn take_passed_gtids(&mut self) -> String {
+        self.gtids.take_passed()
     }
 
     /// Creation time of the file that is being read, seconds since 1970.
@@ -352,17 +357,21 @@ impl Assembler {
     /// Ends the transaction: its lines, if any, are complete.
     fn commit(&mut self, header: &EventHeader) -> Step<'static> {
         let head = std::mem::take(&mut self.head);
-        self.gtids.commit(head.gtid.as_ref());
+        let outcome = if self.open.event_count() == 0 {
+            Outcome::LeftOut
+        } else {
+            Outcome::Lines
+        };
+        self.gtids.commit(head.gtid.as_ref(), outcome);
         let commit = Commit {
             gtid: head.gtid.map(|gtid| gtid.to_string()).unwrap_or_default(),
             committed_at_us: head
                 .commit_us
                 .unwrap_or_else(|| i64::from(header.timestamp) * 1_000_000),
         };
-        if self.open.event_count() == 0 {
-            Step::Passed(Some(commit))
-        } else {
-            Step::Committed(commit)
+        match outcome {
+            Outcome::LeftOut => Step::Passed(Some(commit)),
+            Outcome::Lines => Step::Committed(commit),
         }
     }
 

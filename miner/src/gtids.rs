@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 
 use common::gtid::{Gtid, GtidSet, MariaDbGtid};
+use common::staging::codec::Passed;
 use log::warn;
 
 /// Whether a transaction is to be staged.
@@ -18,6 +19,15 @@ pub enum Known {
     New,
     /// It is staged or was there before the start.
     Staged,
+}
+
+/// What became of a transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It has staged lines.
+    Lines,
+    /// It is left out: nothing of it concerns a replicated table.
+    LeftOut,
 }
 
 /// The log goes past the GTID up to which a domain is staged without containing it.
@@ -41,6 +51,10 @@ pub struct GtidTrack {
     had: GtidSet,
     /// Whether the next file's beginning is where this one continues.
     awaits_file: bool,
+    /// What was left out since the last call of [`GtidTrack::take_passed`].
+    left_out: GtidSet,
+    /// Whether that call has told the whole set before, and nothing has been missed since.
+    told: bool,
 }
 
 impl GtidTrack {
@@ -132,16 +146,33 @@ impl GtidTrack {
 
     /// A new transaction is complete. One without GTID cannot be told apart on another
     /// server, so with it the set is no longer known.
-    pub fn commit(&mut self, gtid: Option<&Gtid>) {
+    pub fn commit(&mut self, gtid: Option<&Gtid>, outcome: Outcome) {
         match (&mut self.staged, gtid) {
             (Some(set), Some(gtid)) => {
-                if let Err(error) = set.add(gtid) {
+                let added = set.add(gtid).and_then(|()| match outcome {
+                    Outcome::Lines => Ok(()),
+                    Outcome::LeftOut => self.left_out.add(gtid),
+                });
+                if let Err(error) = added {
                     warn!("lose track of GTIDs: {error}");
                     self.staged = None;
                 }
             }
             (staged @ Some(_), None) => *staged = None,
             (None, _) => {}
+        }
+    }
+
+    /// What the next commit line tells of the transactions before it. The first one tells
+    /// all, since what was left out before an earlier stop is in no line.
+    pub fn take_passed(&mut self) -> String {
+        let left_out = std::mem::take(&mut self.left_out);
+        let told = std::mem::replace(&mut self.told, self.staged.is_some());
+        match &self.staged {
+            None => Passed::Unknown.to_string(),
+            Some(all) if !told => Passed::All(&all.to_string()).to_string(),
+            Some(_) if left_out.is_empty() => String::new(),
+            Some(_) => Passed::Some(&left_out.to_string()).to_string(),
         }
     }
 }
@@ -172,7 +203,7 @@ mod tests {
         ] {
             let gtid = gtid(&format!("{A}:{number}"));
             assert_eq!(track.begin(&gtid), Ok(known), "{number}");
-            track.commit(Some(&gtid));
+            track.commit(Some(&gtid), Outcome::Lines);
         }
         assert_eq!(
             track.staged().unwrap().to_string(),
@@ -217,7 +248,23 @@ mod tests {
         track.begin_file(set(&format!("{A}:1-3")));
         track.begin_file(set(&format!("{A}:1-2")));
         assert_eq!(track.staged().unwrap().to_string(), format!("{A}:1-3"));
-        track.commit(None);
+        track.commit(None, Outcome::Lines);
         assert!(track.staged().is_none());
+    }
+
+    #[test]
+    fn lines_tell_all_first_and_then_what_was_left_out() {
+        let mut track = GtidTrack::new(Some(set(&format!("{A}:1-3"))));
+        track.commit(Some(&gtid(&format!("{A}:4"))), Outcome::LeftOut);
+        track.commit(Some(&gtid(&format!("{A}:5"))), Outcome::Lines);
+        assert_eq!(track.take_passed(), format!("={A}:1-5"));
+        track.commit(Some(&gtid(&format!("{A}:6"))), Outcome::Lines);
+        assert_eq!(track.take_passed(), "");
+        track.commit(Some(&gtid(&format!("{A}:7"))), Outcome::LeftOut);
+        track.commit(Some(&gtid(&format!("{A}:8"))), Outcome::LeftOut);
+        track.commit(Some(&gtid(&format!("{A}:9"))), Outcome::Lines);
+        assert_eq!(track.take_passed(), format!("{A}:7-8"));
+        track.commit(None, Outcome::Lines);
+        assert_eq!(track.take_passed(), "?");
     }
 }

@@ -11,7 +11,7 @@ use log::info;
 
 use crate::decode::{Event, EventParser};
 use crate::error::{MinerError, Place};
-use crate::gtids::GtidTrack;
+use crate::gtids::{GtidTrack, Outcome};
 use crate::source::{EventStream, Server, scan_server_id};
 
 /// The GTIDs before `position`; `None` when transactions there have none.
@@ -46,9 +46,9 @@ pub fn gtids_before(
         if let Event::PreviousGtids(set) = parsed {
             track.begin_file(set);
         } else if let Event::Gtid(event) = parsed {
-            track.commit(Some(&event.gtid));
+            track.commit(Some(&event.gtid), Outcome::LeftOut);
         } else if let Event::AnonymousGtid(_) = parsed {
-            track.commit(None);
+            track.commit(None, Outcome::LeftOut);
         }
         if !event.is_artificial() && event.end == *position {
             return Ok(track.staged().cloned());

@@ -32,6 +32,7 @@ create table mysql2gp.miner (
                          'waiting_space', 'stopped', 'failed')),
     source              text,
     server_version      text,
+    timeline_id         uuid,
     log_id              text,
     file_created        bigint,
     staged_file         text,
@@ -40,8 +41,6 @@ create table mysql2gp.miner (
     staged_commit_time  timestamptz,
     staged_at           timestamptz,
     caught_up           boolean not null default false,
-    first_end_file      text,
-    first_end_pos       bigint,
     transaction_seq     bigint not null default 0,
     event_seq           bigint not null default 0,
     chunk_seq           bigint not null default 0,
@@ -52,10 +51,10 @@ create table mysql2gp.miner (
 comment on table mysql2gp.miner is
     'the staged position: everything before it is in staging or was filtered out; it commits with the rows it covers';
 comment on column mysql2gp.miner.epoch is 'rises at each start of a miner; every write of the miner requires its own epoch';
+comment on column mysql2gp.miner.timeline_id is 'timeline that the position belongs to';
 comment on column mysql2gp.miner.log_id is 'server_uuid (MariaDB: server_id) of the log that the position belongs to';
 comment on column mysql2gp.miner.file_created is 'timestamp of staged_file''s FORMAT_DESCRIPTION event, seconds since 1970';
 comment on column mysql2gp.miner.caught_up is 'whether the source had nothing more when staged_at was set';
-comment on column mysql2gp.miner.first_end_file is 'the source''s end of log when mining first began, with first_end_pos';
 comment on column mysql2gp.miner.transaction_seq is 'number of the last staged transaction';
 comment on column mysql2gp.miner.event_seq is 'number of the last staged event';
 comment on column mysql2gp.miner.chunk_seq is 'number of the last staged chunk';
@@ -156,10 +155,36 @@ comment on column mysql2gp.chunk.commits is 'number of C lines in the chunk';
 comment on column mysql2gp.chunk.payload is 'lines that fit one page';
 comment on column mysql2gp.chunk.big_payload is 'one line that does not fit a page';
 
+-- Stretches of one server's log. A new one begins when the miner goes on at another server;
+-- positions compare only within one.
+create table mysql2gp.timeline (
+    timeline_no    integer primary key check (timeline_no > 0),
+    timeline_id    uuid not null unique,
+    log_id         text not null,
+    start_file     text not null,
+    start_pos      bigint not null check (start_pos >= 0),
+    start_gtid_set text,
+    source_end     text not null,
+    previous_id    uuid,
+    previous_end   text,
+    began_at       timestamptz not null default now(),
+    check ((previous_id is null) = (previous_end is null))
+);
+comment on table mysql2gp.timeline is 'servers that were mined, one row for each time that mining went over to one';
+comment on column mysql2gp.timeline.timeline_no is 'order within this staging database';
+comment on column mysql2gp.timeline.timeline_id is 'names the timeline in staging and in the target''s checkpoint';
+comment on column mysql2gp.timeline.log_id is 'server_uuid (MariaDB: server_id) of the server';
+comment on column mysql2gp.timeline.start_file is 'binlog file where mining began on that server, with start_pos';
+comment on column mysql2gp.timeline.start_gtid_set is 'GTIDs that were staged or on the target before; null when not known';
+comment on column mysql2gp.timeline.source_end is 'FILE:POS, end of the server''s log when mining began there';
+comment on column mysql2gp.timeline.previous_id is 'timeline that it continues; null for the first';
+comment on column mysql2gp.timeline.previous_end is 'FILE:POS at which the previous timeline was left';
+
 create table mysql2gp.segment (
     segment_no            bigint primary key check (segment_no > 0),
+    timeline_id           uuid not null references mysql2gp.timeline (timeline_id),
     first_transaction_seq bigint not null,
-    first_position        text,
+    first_position        text not null,
     created_at            timestamptz not null default now()
 );
 comment on table mysql2gp.segment is 'partitions of mysql2gp.chunk: segment n is the table mysql2gp.chunk_n';

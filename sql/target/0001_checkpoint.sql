@@ -4,6 +4,7 @@ create schema if not exists mysql2gp;
 
 create table if not exists mysql2gp.checkpoint (
     task                text not null primary key,
+    timeline_id         text not null,
     log_id              text not null,
     file_created        bigint,
     start_position      text not null,

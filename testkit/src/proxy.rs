@@ -33,6 +33,7 @@ enum Mode {
 
 #[derive(Debug)]
 struct State {
+    upstream: SocketAddr,
     mode: Mode,
     delay: Duration,
     listening: bool,
@@ -51,7 +52,6 @@ struct Shared {
     state: Mutex<State>,
     changed: Condvar,
     address: SocketAddr,
-    upstream: SocketAddr,
 }
 
 impl Shared {
@@ -86,6 +86,7 @@ impl Proxy {
         let listener = TcpListener::bind(address).expect("the port was just found free");
         let shared = Arc::new(Shared {
             state: Mutex::new(State {
+                upstream,
                 mode: Mode::Forward,
                 delay: Duration::ZERO,
                 listening: true,
@@ -96,7 +97,6 @@ impl Proxy {
             }),
             changed: Condvar::new(),
             address,
-            upstream,
         });
         let acceptor = start_thread("proxy-accept", {
             let shared = Arc::clone(&shared);
@@ -130,6 +130,14 @@ impl Proxy {
     /// Closes every connection; new ones go through.
     pub fn reset(&self) {
         break_connections(&mut self.shared.lock());
+        self.shared.changed.notify_all();
+    }
+
+    /// Closes every connection; new ones go to the server on this port of 127.0.0.1.
+    pub fn redirect(&self, port: u16) {
+        let mut state = self.shared.lock();
+        state.upstream = SocketAddr::from(([127, 0, 0, 1], port));
+        break_connections(&mut state);
         self.shared.changed.notify_all();
     }
 
@@ -256,7 +264,8 @@ fn accept_loop(shared: &Arc<Shared>, first: TcpListener) {
 }
 
 fn connect(shared: &Arc<Shared>, client: TcpStream, generation: u64) -> io::Result<()> {
-    let server = TcpStream::connect(shared.upstream)?;
+    let upstream = shared.lock().upstream;
+    let server = TcpStream::connect(upstream)?;
     client.set_nodelay(true)?;
     server.set_nodelay(true)?;
     let (client, server) = (Arc::new(client), Arc::new(server));

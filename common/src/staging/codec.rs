@@ -15,14 +15,17 @@
 //! | `d12` before… | delete, with the full before image |
 //! | `T12` | TRUNCATE of the table |
 //! | `S` database, table, statement | a statement on a replicated table |
-//! | `C` sequence, file, pos, gtid, commit time (µs), events | end of a source transaction |
+//! | `C` sequence, file, pos, gtid, commit time (µs), events, passed | end of a source transaction |
 //!
 //! Every line belongs to the transaction that the next `C` line ends. `events` counts the
-//! transaction's lines before it, so a lost chunk cannot go unnoticed. A key cell is in key
+//! transaction's lines before it, so a lost chunk cannot go unnoticed. `passed` are the GTIDs of
+//! transactions without lines since the `C` line before: a GTID set, often empty; or `=` and
+//! all GTIDs up to this transaction; or `?` where they are not known. A key cell is in key
 //! order, the other cells in column order.
 //!
 //! This module does not know how lines are packed into chunks nor what the cells mean.
 
+use std::fmt;
 use std::io::Write as _;
 use std::str::FromStr;
 
@@ -117,6 +120,45 @@ pub struct CommitLine<'a> {
     pub committed_at_us: i64,
     /// Lines of this transaction before this one.
     pub event_count: u64,
+    /// GTIDs of other transactions before it.
+    pub passed: Passed<'a>,
+}
+
+/// GTIDs that a `C` line tells besides its own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Passed<'a> {
+    /// No transaction was left out since the line before.
+    #[default]
+    Nothing,
+    /// GTID set of the transactions that were left out since the line before.
+    Some(&'a str),
+    /// GTID set of all transactions up to this one.
+    All(&'a str),
+    /// What came before is not known.
+    Unknown,
+}
+
+impl<'a> Passed<'a> {
+    /// Reads what `Display` writes.
+    pub fn parse(text: &'a str) -> Self {
+        match (text, text.strip_prefix('=')) {
+            ("", _) => Self::Nothing,
+            ("?", _) => Self::Unknown,
+            (_, Some(set)) => Self::All(set),
+            (set, None) => Self::Some(set),
+        }
+    }
+}
+
+impl fmt::Display for Passed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Nothing => Ok(()),
+            Self::Some(set) => f.write_str(set),
+            Self::All(set) => write!(f, "={set}"),
+            Self::Unknown => f.write_str("?"),
+        }
+    }
 }
 
 impl CommitLine<'_> {
@@ -137,13 +179,14 @@ impl CommitLine<'_> {
         // Writing to a Vec cannot fail.
         let _ = writeln!(
             out,
-            "C{}\t{}\t{}\t{}\t{}\t{}",
+            "C{}\t{}\t{}\t{}\t{}\t{}\t{}",
             self.transaction_seq,
             self.file,
             self.offset,
             self.gtid,
             self.committed_at_us,
-            self.event_count
+            self.event_count,
+            self.passed
         );
     }
 }
@@ -284,6 +327,7 @@ fn parse_commit(rest: &[u8]) -> Result<CommitLine<'_>, CodecError> {
         gtid: next("gtid")?,
         committed_at_us: number(next("committed_at")?, "committed_at")?,
         event_count: number(next("events")?, "events")?,
+        passed: Passed::parse(next("passed")?),
     };
     match fields.next() {
         None => Ok(line),
@@ -353,11 +397,25 @@ mod tests {
             gtid: "0-1-9",
             committed_at_us: 1_700_000_000_000_001,
             event_count: 3,
+            passed: Passed::Some("0-1-7,1-1-4"),
         };
         let mut out = Vec::new();
         commit.write(&mut out);
         assert_eq!(out.pop(), Some(b'\n'));
         assert_eq!(parse_line(&out), Ok(Line::Commit(commit)));
+    }
+
+    #[test]
+    fn what_a_commit_line_passed_reads_back() {
+        for passed in [
+            Passed::Nothing,
+            Passed::Some("0-1-7"),
+            Passed::All("0-1-7,1-1-4"),
+            Passed::All(""),
+            Passed::Unknown,
+        ] {
+            assert_eq!(Passed::parse(&passed.to_string()), passed);
+        }
     }
 
     #[test]
@@ -399,7 +457,8 @@ mod tests {
             b"I1",
             b"I99999999999\ta",
             b"C1\tf.1\t4",
-            b"C1\tf.1\t4\t\t5\t6\t7",
+            b"C1\tf.1\t4\t\t5\t6",
+            b"C1\tf.1\t4\t\t5\t6\t\t8",
             b"T",
             b"T1\tx",
             b"S\ta",

@@ -21,13 +21,13 @@ use std::collections::HashMap;
 
 use common::crash::{self, Point};
 use common::pg::Operation as _;
-use common::position::LogId;
 use common::table::{DefinitionId, TableDefinition, TableName};
 
 pub use error::{ApplyError, Place};
 
 use crate::layout::Layout;
-use crate::round::{Counts, Overlap, Progress, Round, TableChanges};
+use crate::progress::Progress;
+use crate::round::{Counts, Overlap, Round, TableChanges};
 use crate::route::{Route, Router};
 use crate::target::catalog;
 use crate::target::session::{ReplicaRole, SessionError, TargetSession};
@@ -81,7 +81,6 @@ enum Path {
 pub struct Applier {
     session: TargetSession,
     router: Router,
-    log_id: LogId,
     staging_id: String,
     tables: HashMap<DefinitionId, PreparedTable>,
     outcome: Outcome,
@@ -100,11 +99,10 @@ struct PreparedTable {
 
 impl Applier {
     /// Applies into the session's target, on behalf of one staging incarnation.
-    pub fn new(session: TargetSession, router: Router, log_id: LogId, staging_id: String) -> Self {
+    pub fn new(session: TargetSession, router: Router, staging_id: String) -> Self {
         Self {
             session,
             router,
-            log_id,
             staging_id,
             tables: HashMap::new(),
             outcome: Outcome::Committed,
@@ -162,8 +160,7 @@ impl Applier {
             return Ok(());
         }
         self.session.begin()?;
-        self.session
-            .commit(&self.log_id, &self.staging_id, progress)?;
+        self.session.commit(&self.staging_id, progress)?;
         crash::point(Point::LoaderAdvanced);
         Ok(())
     }
@@ -214,7 +211,7 @@ impl Applier {
             return Ok(Outcome::Open);
         };
         crash::point(Point::LoaderBeforeCommit);
-        self.session.commit(&self.log_id, &self.staging_id, end)?;
+        self.session.commit(&self.staging_id, end)?;
         crash::point(Point::LoaderAfterCommit);
         Ok(Outcome::Committed)
     }

@@ -3,6 +3,7 @@
 //! Moves the checkpoint behind the statement, and only if it is the next thing to be applied.
 
 use std::io::Write;
+use std::sync::Arc;
 use std::time::Duration;
 
 use common::position::BinlogPosition;
@@ -12,7 +13,8 @@ use common::shutdown::Shutdown;
 use super::CommandError;
 use crate::compact::{CompactError, Compactor, Limits, Pause};
 use crate::fetch::{Fetched, Fetcher, Flow, Pass};
-use crate::round::{Contradictions, Progress};
+use crate::progress::{Progress, Timeline};
+use crate::round::Contradictions;
 use crate::target::TargetSession;
 
 /// Acknowledges the statement at `position`.
@@ -32,17 +34,21 @@ pub fn run(
     let no_checkpoint = || CommandError::NoCheckpoint { task: task.clone() };
     let checkpoint = session.checkpoint()?.ok_or_else(no_checkpoint)?;
     let miner = fetcher.miner()?.ok_or_else(no_checkpoint)?;
-    let start = fetcher.seek(&miner, &checkpoint.log_id, &checkpoint.applied)?;
+    let start = fetcher.seek(&miner, &checkpoint)?;
     let compactor = Compactor::new(
         Limits {
             batch_bytes: settings.loader.batch_bytes,
-            overlap_until: checkpoint.consistent_from.clone(),
             stop_at: None,
             contradictions: Contradictions::LastWins,
         },
         Progress {
-            position: checkpoint.applied.clone(),
-            gtid_set: None,
+            timeline: Arc::new(Timeline {
+                id: checkpoint.timeline_id,
+                log_id: checkpoint.log_id,
+                consistent_from: checkpoint.consistent_from,
+            }),
+            position: checkpoint.applied,
+            gtid_set: checkpoint.applied_gtid_set,
             transaction_seq: start.transaction_seq,
             event_seq: start.event_seq,
             committed_at_us: None,
@@ -58,7 +64,7 @@ pub fn run(
     let staging_id = fetcher.task()?.staging_id;
     session.raise_epoch()?;
     session.begin()?;
-    session.commit(&checkpoint.log_id, &staging_id, &end)?;
+    session.commit(&staging_id, &end)?;
     writeln!(out, "acknowledged: task {task} goes on behind {position}")?;
     Ok(())
 }
@@ -99,6 +105,10 @@ fn look(
     let text = match fetched {
         Fetched::Definition(id, definition) => {
             compactor.define(id, *definition);
+            return Ok(None);
+        }
+        Fetched::Timeline(timeline) => {
+            compactor.begin_timeline(&timeline)?;
             return Ok(None);
         }
         Fetched::Mark(_) => return Ok(None),

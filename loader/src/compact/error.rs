@@ -5,7 +5,8 @@ use common::position::BinlogPosition;
 use common::staging::codec::CodecError;
 use common::table::{DefinitionId, TableName};
 
-use crate::round::{Conflict, Progress};
+use crate::progress::Progress;
+use crate::round::Conflict;
 
 /// Why the merge stops. Positions are ends of transactions; `behind` is the end of the last
 /// one that was read well.
@@ -55,6 +56,17 @@ pub enum CompactError {
         position: BinlogPosition,
         /// The end of the one before it.
         behind: BinlogPosition,
+    },
+    /// Another server's log begins within a transaction.
+    #[error(
+        "staging is damaged behind {behind}: transaction {transaction_seq} has no end; \
+         drop the staging database, and the miner stages again from the target's checkpoint"
+    )]
+    CutTransaction {
+        /// Last good position.
+        behind: BinlogPosition,
+        /// Number of the transaction.
+        transaction_seq: u64,
     },
     /// A row names a definition that staging does not hold.
     #[error("staging is damaged behind {behind}: table definition {definition} is missing")]

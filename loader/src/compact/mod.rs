@@ -25,8 +25,9 @@ mod merge;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use common::position::{BinlogFile, BinlogPosition};
-use common::staging::codec::{self, CommitLine, Line, RowMark};
+use common::gtid::GtidSet;
+use common::position::{BinlogFile, BinlogPosition, TimelineId};
+use common::staging::codec::{self, CommitLine, Line, Passed, RowMark};
 use common::table::{DefinitionId, TableDefinition, TableName};
 
 pub use error::CompactError;
@@ -34,17 +35,16 @@ pub use error::CompactError;
 use merge::{MergeError, merge};
 
 use crate::layout::Layout;
-use crate::round::{Contradictions, Overlap, Progress, Round};
+use crate::progress::{Progress, StagedPosition, StagedTimeline, Timeline};
+use crate::round::{Contradictions, Overlap, Round};
 
 /// Where a round ends.
 #[derive(Clone, Debug)]
 pub struct Limits {
     /// Net bytes after which a round ends at the next transaction.
     pub batch_bytes: usize,
-    /// Position up to which an earlier load overlaps the stream.
-    pub overlap_until: Option<BinlogPosition>,
     /// Transactions behind the one that reaches this position are not read.
-    pub stop_at: Option<BinlogPosition>,
+    pub stop_at: Option<(TimelineId, BinlogPosition)>,
     /// What to do where the stream contradicts itself.
     pub contradictions: Contradictions,
 }
@@ -84,8 +84,10 @@ pub struct Compactor {
     places: Vec<Option<(DefinitionId, usize)>>,
     last_place: Option<(DefinitionId, usize)>,
     round: Round,
-    /// End of the last transaction that was read or skipped.
+    /// End of the last transaction that was read or skipped, without the GTIDs.
     end: Progress,
+    /// Exactly the GTIDs up to there, where known.
+    gtids: Option<GtidSet>,
     /// The open transaction; `None` before the first text.
     open: Option<Open>,
     /// Whether the round must end with the open transaction.
@@ -119,6 +121,7 @@ impl Compactor {
     /// Starts behind `start`: transactions up to its `transaction_seq` are skipped.
     pub fn new(limits: Limits, start: Progress) -> Self {
         let mut compactor = Self {
+            gtids: parse_set(start.gtid_set.as_deref()),
             limits,
             layouts: HashMap::new(),
             table_numbers: HashMap::new(),
@@ -147,26 +150,78 @@ impl Compactor {
         self.layouts.insert(id, Layout::new(id, definition, number));
     }
 
-    /// What is read and ended so far.
+    /// What is read and ended so far, without the GTIDs.
     pub fn end(&self) -> &Progress {
         &self.end
     }
 
-    /// The miner's position is `progress` and everything before it is read: filtered traffic
-    /// moves the end of what is read, too.
-    pub fn advance(&mut self, progress: Progress) {
-        if progress.position >= self.end.position {
-            if self.round.end.is_some() {
-                self.round.end = Some(progress.clone());
-            }
-            self.end = progress;
+    /// What is read and ended so far.
+    pub fn end_with_gtids(&self) -> Progress {
+        Progress {
+            gtid_set: self.gtids.as_ref().map(ToString::to_string),
+            ..self.end.clone()
         }
+    }
+
+    /// The miner's position is `staged` and everything before it is read: filtered traffic
+    /// moves the end of what is read, too.
+    pub fn advance(&mut self, staged: StagedPosition) {
+        if staged.timeline_id != self.end.timeline.id || staged.position < self.end.position {
+            return;
+        }
+        self.gtids = parse_set(staged.gtid_set.as_deref());
+        self.end = Progress {
+            timeline: Arc::clone(&self.end.timeline),
+            position: staged.position,
+            gtid_set: None,
+            transaction_seq: staged.transaction_seq,
+            event_seq: staged.event_seq,
+            committed_at_us: staged.committed_at_us,
+        };
+        if self.round.end.is_some() {
+            self.round.end = Some(self.end.clone());
+        }
+    }
+
+    /// What follows is of another server's log. The round must be empty: a batch is of one
+    /// timeline.
+    ///
+    /// # Errors
+    /// When a transaction is cut off by it.
+    pub fn begin_timeline(&mut self, staged: &StagedTimeline) -> Result<(), CompactError> {
+        if self.open.as_ref().is_some_and(|open| open.lines > 0) {
+            return Err(CompactError::CutTransaction {
+                behind: self.end.position.clone(),
+                transaction_seq: self.transaction_seq(),
+            });
+        }
+        // An overlap that has not ended lasts until the new server's end: it had then all that
+        // was mined of the old one.
+        let overlapping = self.overlap() == Overlap::Overlapping;
+        let consistent_from = self.end.timeline.consistent_from.as_ref().map(|_| {
+            if overlapping {
+                staged.source_end.clone()
+            } else {
+                staged.start.clone()
+            }
+        });
+        self.end.timeline = Arc::new(Timeline {
+            id: staged.id.clone(),
+            log_id: staged.log_id.clone(),
+            consistent_from,
+        });
+        self.end.position = staged.start.clone();
+        self.gtids = parse_set(staged.start_gtid_set.as_deref());
+        self.round.overlap = self.overlap();
+        Ok(())
     }
 
     /// Whether everything up to `stop_at` is read.
     pub fn reached_stop(&self) -> bool {
         let stop = self.limits.stop_at.as_ref();
-        stop.is_some_and(|stop| self.end.position >= *stop)
+        stop.is_some_and(|(timeline, position)| {
+            self.end.timeline.id == *timeline && self.end.position >= *position
+        })
     }
 
     /// The round so far.
@@ -186,6 +241,9 @@ impl Compactor {
         spare.overlap = self.overlap();
         spare.contradictions = self.limits.contradictions;
         let mut round = std::mem::replace(&mut self.round, spare);
+        if let Some(end) = &mut round.end {
+            end.gtid_set = self.gtids.as_ref().map(ToString::to_string);
+        }
         round.seal();
         round
     }
@@ -353,7 +411,9 @@ impl Compactor {
                 behind: self.end.position.clone(),
             });
         }
+        self.note_gtids(commit);
         let end = Progress {
+            timeline: Arc::clone(&self.end.timeline),
             position,
             gtid_set: None,
             transaction_seq: commit.transaction_seq,
@@ -361,6 +421,8 @@ impl Compactor {
             committed_at_us: Some(commit.committed_at_us),
         };
         if let Some(statement) = self.statement.take() {
+            self.end = end;
+            let end = self.end_with_gtids();
             return Err(CompactError::Statement {
                 end: Box::new(end),
                 table: statement.table,
@@ -369,6 +431,30 @@ impl Compactor {
         }
         self.open_round();
         Ok(Step::PauseBehind(self.end_transaction(end)))
+    }
+
+    /// Adds a transaction's GTID, and those of what was left out before it.
+    fn note_gtids(&mut self, commit: &CommitLine<'_>) {
+        let passed = match commit.passed {
+            Passed::Nothing => None,
+            Passed::Some(set) => Some(set),
+            Passed::All(set) => {
+                self.gtids = parse_set(Some(set));
+                return;
+            }
+            Passed::Unknown => {
+                self.gtids = None;
+                return;
+            }
+        };
+        let Some(gtids) = &mut self.gtids else { return };
+        let passed = passed.map_or_else(|| Ok(GtidSet::new()), str::parse);
+        let added = passed
+            .and_then(|passed| gtids.follow(&passed))
+            .and_then(|()| gtids.add(&commit.gtid.parse()?));
+        if added.is_err() {
+            self.gtids = None;
+        }
     }
 
     fn end_transaction(&mut self, end: Progress) -> Pause {
@@ -450,7 +536,7 @@ impl Compactor {
     }
 
     fn overlap(&self) -> Overlap {
-        match &self.limits.overlap_until {
+        match &self.end.timeline.consistent_from {
             Some(until) if self.end.position < *until => Overlap::Overlapping,
             _ => Overlap::Exact,
         }
@@ -483,6 +569,11 @@ impl Compactor {
             },
         }
     }
+}
+
+/// A set that cannot be read is not known.
+fn parse_set(text: Option<&str>) -> Option<GtidSet> {
+    text.and_then(|text| text.parse().ok())
 }
 
 /// A text that ends within a line.

@@ -20,17 +20,18 @@ pub enum FetchError {
         /// Table and column.
         what: &'static str,
     },
-    /// Staging comes from another log than the one that the target's checkpoint is of.
+    /// Staging does not know the checkpoint's timeline.
     #[error(
-        "staging is mined from log {staged}, the target's checkpoint is of log {applied}: this is another source \
-         server, or its logs were reset; connect the right server, or start afresh with `binlog_loader reset` and a \
-         new staging database"
+        "the target's checkpoint at {applied} of log {log_id} is none that this staging database has mined or \
+         continues: staging was restored from an older copy, or is another task's or another source's; if it is the \
+         right source, stop the miner, drop the staging database, create it again, and start both: the miner then \
+         continues from the checkpoint; to start afresh: `binlog_loader reset` and a new staging database"
     )]
-    OtherLog {
-        /// Log that staging is mined from.
-        staged: LogId,
+    UnknownTimeline {
         /// Log of the checkpoint.
-        applied: LogId,
+        log_id: LogId,
+        /// Applied position.
+        applied: BinlogPosition,
     },
     /// Staging does not reach back to the checkpoint.
     #[error(
@@ -52,7 +53,7 @@ impl FetchError {
         match self {
             Self::Pg(error) => error.class(),
             Self::Migrate(error) => error.class(),
-            Self::Malformed { .. } | Self::OtherLog { .. } | Self::Hole { .. } => {
+            Self::Malformed { .. } | Self::UnknownTimeline { .. } | Self::Hole { .. } => {
                 ErrorClass::Operator
             }
         }

@@ -4,13 +4,15 @@
 //! about what the target holds. Segments know where they begin; within one, a binary search
 //! over the chunks reads some twenty of them.
 
+use common::checkpoint::Checkpoint;
 use common::pg::Operation as _;
-use common::position::BinlogPosition;
+use common::position::{BinlogPosition, TimelineId};
 use common::staging::codec::{self, Line};
 use common::staging::{CHUNKS_PER_SEGMENT, segment_table};
 use postgres::Client;
 
 use super::{FetchError, MinerRow};
+use crate::progress::StagedTimeline;
 
 const CHUNK_WITH_COMMIT: &str = include_str!("../../../sql/query/chunk_with_commit.sql");
 
@@ -27,74 +29,126 @@ pub struct Start {
 
 struct Segment {
     number: i64,
+    timeline_id: TimelineId,
     first_transaction_seq: u64,
     first_position: BinlogPosition,
 }
 
-/// Finds where `applied` is in staging; the miner's position must not be behind it.
+/// Finds where `applied` of `timeline` is in staging; the miner's position must not be behind
+/// it.
 ///
 /// # Errors
-/// When staging begins behind it, or cannot be read.
+/// When staging begins behind it, does not know the timeline, or cannot be read.
 pub(super) fn locate(
     client: &mut Client,
+    timelines: &[StagedTimeline],
     miner: &MinerRow,
-    applied: &BinlogPosition,
+    checkpoint: &Checkpoint,
 ) -> Result<Start, FetchError> {
     let segments = segments(client)?;
-    for segment in segments.iter().rev() {
-        if segment.first_position >= *applied {
-            continue;
+    let applied = &checkpoint.applied;
+    let place = timelines
+        .iter()
+        .position(|timeline| timeline.id == checkpoint.timeline_id);
+    let number_of = |segment: &Segment| {
+        timelines
+            .iter()
+            .position(|timeline| timeline.id == segment.timeline_id)
+    };
+    let own = |segment: &&Segment| number_of(segment) == place;
+    let behind = segments.iter().find(|segment| number_of(segment) > place);
+    let Some(timeline) = place.and_then(|place| timelines.get(place)) else {
+        // With an empty staging the miner has gone over to another server from here.
+        let continued = timelines.iter().find_map(|new| new.continues.as_ref());
+        if continued == Some(&(checkpoint.timeline_id.clone(), applied.clone())) {
+            return before_or_at(client, behind, miner);
         }
-        if let Some(start) = last_commit_up_to(client, segment.number, applied)? {
+        return Err(FetchError::UnknownTimeline {
+            log_id: checkpoint.log_id.clone(),
+            applied: applied.clone(),
+        });
+    };
+    if *applied < timeline.start {
+        return Err(hole(&timeline.start, applied));
+    }
+    for segment in segments.iter().filter(own).rev() {
+        if segment.first_position < *applied
+            && let Some(start) = last_commit_up_to(client, segment.number, applied)?
+        {
             return Ok(start);
         }
     }
-    match segments.first() {
-        Some(first) => {
-            if first.first_position > *applied {
-                return Err(FetchError::Hole {
-                    retained: first.first_position.clone(),
-                    applied: applied.clone(),
-                });
-            }
-            let behind_chunk = first.number * CHUNKS_PER_SEGMENT - 1;
-            Ok(Start {
-                behind_chunk,
-                transaction_seq: first.first_transaction_seq.saturating_sub(1),
-                event_seq: first_event(client, first.number)?.saturating_sub(1),
-            })
-        }
-        None => Ok(Start {
-            behind_chunk: miner.chunk_seq,
-            transaction_seq: miner.staged.transaction_seq,
-            event_seq: miner.staged.event_seq,
-        }),
+    // No transaction of the timeline is applied, unless such a segment was dropped, and only
+    // the oldest ones are.
+    let dropped = segments
+        .first()
+        .is_some_and(|first| first.number > 1 && number_of(first) >= place);
+    let first = segments.iter().find(own);
+    let left_at = timelines
+        .iter()
+        .filter_map(|next| next.continues.as_ref())
+        .find(|(id, _)| *id == timeline.id)
+        .map(|(_, end)| end);
+    let least = first.map(|first| &first.first_position).or(left_at);
+    match least {
+        Some(least) if dropped && applied < least => Err(hole(least, applied)),
+        _ => before_or_at(client, first.or(behind), miner),
     }
 }
 
-/// The oldest position that staging holds, if it holds anything.
-pub(super) fn retained_from(client: &mut Client) -> Result<Option<BinlogPosition>, FetchError> {
+fn hole(retained: &BinlogPosition, applied: &BinlogPosition) -> FetchError {
+    FetchError::Hole {
+        retained: retained.clone(),
+        applied: applied.clone(),
+    }
+}
+
+/// Reading begins with the segment's first line, without one with what the miner stages next.
+fn before_or_at(
+    client: &mut Client,
+    segment: Option<&Segment>,
+    miner: &MinerRow,
+) -> Result<Start, FetchError> {
+    let Some(segment) = segment else {
+        return Ok(Start {
+            behind_chunk: miner.chunk_seq,
+            transaction_seq: miner.staged.transaction_seq,
+            event_seq: miner.staged.event_seq,
+        });
+    };
+    Ok(Start {
+        behind_chunk: segment.number * CHUNKS_PER_SEGMENT - 1,
+        transaction_seq: segment.first_transaction_seq.saturating_sub(1),
+        event_seq: first_event(client, segment.number)?.saturating_sub(1),
+    })
+}
+
+/// The oldest position that staging holds and its timeline, if it holds anything.
+pub(super) fn retained_from(
+    client: &mut Client,
+) -> Result<Option<(TimelineId, BinlogPosition)>, FetchError> {
     Ok(segments(client)?
         .into_iter()
         .next()
-        .map(|segment| segment.first_position))
+        .map(|segment| (segment.timeline_id, segment.first_position)))
 }
 
 fn segments(client: &mut Client) -> Result<Vec<Segment>, FetchError> {
     let rows = client
         .query(
-            "select segment_no, first_transaction_seq, first_position from mysql2gp.segment order by segment_no",
+            "select segment_no, first_transaction_seq, first_position, timeline_id::text \
+               from mysql2gp.segment order by segment_no",
             &[],
         )
         .operation("read segments")?;
     rows.iter()
         .map(|row| {
-            let position: Option<&str> = row.get(2);
-            let position = position.and_then(|text| text.parse().ok());
+            let position = row.get::<_, &str>(2).parse();
             Ok(Segment {
                 number: row.get(0),
+                timeline_id: TimelineId(row.get(3)),
                 first_transaction_seq: u64::try_from(row.get::<_, i64>(1)).unwrap_or_default(),
-                first_position: position.ok_or(FetchError::Malformed {
+                first_position: position.map_err(|_| FetchError::Malformed {
                     what: "mysql2gp.segment.first_position",
                 })?,
             })

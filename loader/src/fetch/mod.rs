@@ -13,8 +13,9 @@ mod rows;
 
 use std::time::{Duration, Instant};
 
+use common::checkpoint::Checkpoint;
 use common::pg::{self, Conninfo, Operation as _};
-use common::position::{BinlogPosition, LogId};
+use common::position::{BinlogPosition, TimelineId};
 use common::staging::{self, CHUNKS_PER_SEGMENT, migrate, segment_of, segment_table};
 use common::table::{DefinitionId, TableDefinition, TableName};
 use postgres::fallible_iterator::FallibleIterator as _;
@@ -25,8 +26,8 @@ pub use error::FetchError;
 pub use locate::Start;
 pub use rows::{MinerRow, definitions};
 
-use crate::round::Progress;
-use rows::miner_row;
+use crate::progress::{StagedPosition, StagedTimeline};
+use rows::{miner_row, timelines};
 
 const FETCH_CHUNKS: &str = include_str!("../../../sql/query/fetch_chunks.sql");
 
@@ -44,8 +45,10 @@ pub enum Fetched {
     Definition(DefinitionId, Box<TableDefinition>),
     /// Whole lines.
     Text(Text),
+    /// What follows is of another server's log.
+    Timeline(Box<StagedTimeline>),
     /// Everything up to here was handed on, or filtered out by the miner.
-    Mark(Progress),
+    Mark(StagedPosition),
 }
 
 /// A run of whole lines.
@@ -111,7 +114,8 @@ pub struct Fetcher {
     miner_query: Statement,
     last_chunk: i64,
     last_definition: i32,
-    log_id: Option<LogId>,
+    /// Timeline of what was read last.
+    timeline_id: Option<TimelineId>,
 }
 
 impl Fetcher {
@@ -144,7 +148,7 @@ impl Fetcher {
             miner_query,
             last_chunk: 0,
             last_definition: 0,
-            log_id: None,
+            timeline_id: None,
         })
     }
 
@@ -197,32 +201,22 @@ impl Fetcher {
         miner_row(&row)
     }
 
-    /// End of the source's log when mining first began.
+    /// The oldest timeline of which staging holds anything, and where it begins to; the
+    /// miner's and its position when staging holds nothing.
     ///
     /// # Errors
     /// When it cannot be read.
-    pub fn first_end(&mut self) -> Result<Option<BinlogPosition>, FetchError> {
-        let row = self
-            .client
-            .query_one(
-                "select first_end_file || ':' || first_end_pos from mysql2gp.miner",
-                &[],
+    pub fn retained_from(
+        &mut self,
+        miner: &MinerRow,
+    ) -> Result<(StagedTimeline, BinlogPosition), FetchError> {
+        let (id, position) = locate::retained_from(&mut self.client)?.unwrap_or_else(|| {
+            (
+                miner.staged.timeline_id.clone(),
+                miner.staged.position.clone(),
             )
-            .operation("read the first end of the log")?;
-        let text: Option<&str> = row.get(0);
-        text.map(str::parse)
-            .transpose()
-            .map_err(|_| FetchError::Malformed {
-                what: "mysql2gp.miner.first_end_file",
-            })
-    }
-
-    /// The oldest position that staging holds, if it holds anything.
-    ///
-    /// # Errors
-    /// When it cannot be read.
-    pub fn retained_from(&mut self) -> Result<Option<BinlogPosition>, FetchError> {
-        locate::retained_from(&mut self.client)
+        });
+        Ok((self.timeline(&id)?, position))
     }
 
     /// Whether nothing has been dropped from this staging yet.
@@ -240,22 +234,17 @@ impl Fetcher {
         Ok(row.get(0))
     }
 
-    /// Goes to the applied position; the miner's must not be behind it.
+    /// Goes to the applied position; in the same timeline the miner's must not be behind it.
     ///
     /// # Errors
-    /// When staging begins behind it, or is of another log.
-    pub fn seek(
-        &mut self,
-        miner: &MinerRow,
-        log_id: &LogId,
-        applied: &BinlogPosition,
-    ) -> Result<Start, FetchError> {
-        check_log(&miner.log_id, log_id)?;
-        let start = locate::locate(&mut self.client, miner, applied)?;
+    /// When staging begins behind it, or does not know its timeline.
+    pub fn seek(&mut self, miner: &MinerRow, checkpoint: &Checkpoint) -> Result<Start, FetchError> {
+        let timelines = timelines(&mut self.client)?;
+        let start = locate::locate(&mut self.client, &timelines, miner, checkpoint)?;
         self.last_chunk = start.behind_chunk;
         self.last_definition = 0;
         self.segment = None;
-        self.log_id = Some(log_id.clone());
+        self.timeline_id = Some(checkpoint.timeline_id.clone());
         Ok(start)
     }
 
@@ -277,8 +266,16 @@ impl Fetcher {
         };
         // The miner's number may be the one before a segment's first chunk, which is not there
         // yet; a segment with a chunk is there with it.
-        if miner.chunk_seq > self.last_chunk && self.next_segment()? == NextSegment::Opened {
-            return Ok(Pass::More);
+        if miner.chunk_seq > self.last_chunk
+            && let Some(timeline_id) = self.next_segment()?
+        {
+            return Ok(match self.enter(&timeline_id, &mut take)? {
+                Flow::Continue => Pass::More,
+                Flow::Stop => Pass::Stopped,
+            });
+        }
+        if self.enter(&miner.staged.timeline_id, &mut take)? == Flow::Stop {
+            return Ok(Pass::Stopped);
         }
         match take(Fetched::Mark(miner.staged)) {
             Flow::Continue => Ok(Pass::Drained),
@@ -335,9 +332,6 @@ impl Fetcher {
             .operation("read chunks")?;
         let first = rows.next().operation("read chunks")?;
         let miner = first.as_ref().map(miner_row).transpose()?.flatten();
-        if let (Some(miner), Some(log_id)) = (&miner, &self.log_id) {
-            check_log(&miner.log_id, log_id)?;
-        }
         if let Some(row) = &miner
             && row.last_definition > self.last_definition
         {
@@ -393,8 +387,31 @@ impl Fetcher {
         Ok(Pass::More)
     }
 
-    /// Goes on to the next segment, if there is one.
-    fn next_segment(&mut self) -> Result<NextSegment, FetchError> {
+    /// Says so when what follows is of another timeline.
+    fn enter(
+        &mut self,
+        id: &TimelineId,
+        take: &mut impl FnMut(Fetched) -> Flow,
+    ) -> Result<Flow, FetchError> {
+        if self.timeline_id.as_ref() == Some(id) {
+            return Ok(Flow::Continue);
+        }
+        let timeline = self.timeline(id)?;
+        self.timeline_id = Some(id.clone());
+        Ok(take(Fetched::Timeline(Box::new(timeline))))
+    }
+
+    fn timeline(&mut self, id: &TimelineId) -> Result<StagedTimeline, FetchError> {
+        timelines(&mut self.client)?
+            .into_iter()
+            .find(|timeline| timeline.id == *id)
+            .ok_or(FetchError::Malformed {
+                what: "mysql2gp.timeline",
+            })
+    }
+
+    /// Goes on to the next segment, if there is one; its timeline.
+    fn next_segment(&mut self) -> Result<Option<TimelineId>, FetchError> {
         // The chunk after the last one read may lie in a segment that is not opened yet.
         let current = match &self.segment {
             Some((number, _)) => number + 1,
@@ -402,28 +419,24 @@ impl Fetcher {
         };
         let row = self
             .client
-            .query_one(
-                "select min(segment_no) from mysql2gp.segment where segment_no >= $1",
+            .query_opt(
+                "select segment_no, timeline_id::text from mysql2gp.segment where segment_no >= $1 \
+                  order by segment_no limit 1",
                 &[&current],
             )
             .operation("look for the next segment")?;
-        let Some(number) = row.get::<_, Option<i64>>(0) else {
-            return Ok(NextSegment::None);
+        let Some(row) = row else {
+            return Ok(None);
         };
+        let number: i64 = row.get(0);
         self.last_chunk = self.last_chunk.max(number * CHUNKS_PER_SEGMENT - 1);
         let statement = self
             .client
             .prepare(&FETCH_CHUNKS.replace("{segment}", &segment_table(number)))
             .operation("prepare a segment")?;
         self.segment = Some((number, statement));
-        Ok(NextSegment::Opened)
+        Ok(Some(TimelineId(row.get(1))))
     }
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum NextSegment {
-    Opened,
-    None,
 }
 
 /// Why a wait ended.
@@ -447,16 +460,6 @@ enum ReadChunks {
 fn hand_on(mut text: Text, started: Instant, take: &mut impl FnMut(Fetched) -> Flow) -> Flow {
     text.took = started.elapsed();
     take(Fetched::Text(text))
-}
-
-fn check_log(staged: &LogId, applied: &LogId) -> Result<(), FetchError> {
-    if staged == applied {
-        return Ok(());
-    }
-    Err(FetchError::OtherLog {
-        staged: staged.clone(),
-        applied: applied.clone(),
-    })
 }
 
 fn unsigned(row: &Row, column: usize) -> u64 {

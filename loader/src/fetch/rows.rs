@@ -1,24 +1,59 @@
 //! Rows of the contract as values.
 
 use common::pg::Operation as _;
-use common::position::{BinlogPosition, LogId};
+use common::position::{BinlogPosition, LogId, TimelineId};
 use common::table::{DefinitionId, TableDefinition};
 use postgres::{Client, Row};
 
 use super::FetchError;
-use crate::round::Progress;
+use crate::progress::{StagedPosition, StagedTimeline};
 
 /// The miner's row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MinerRow {
-    /// Log that is mined.
-    pub log_id: LogId,
     /// Staged position.
-    pub staged: Progress,
+    pub staged: StagedPosition,
     /// Last staged chunk.
     pub chunk_seq: i64,
     /// Number of the newest definition.
     pub(super) last_definition: i32,
+}
+
+/// All timelines, in order.
+///
+/// # Errors
+/// When they cannot be read.
+pub(super) fn timelines(client: &mut Client) -> Result<Vec<StagedTimeline>, FetchError> {
+    let rows = client
+        .query(
+            "select timeline_id::text, log_id, start_file || ':' || start_pos, start_gtid_set, source_end, \
+                    previous_id::text, previous_end \
+               from mysql2gp.timeline order by timeline_no",
+            &[],
+        )
+        .operation("read timelines")?;
+    let position = |text: &str| {
+        text.parse().map_err(|_| FetchError::Malformed {
+            what: "mysql2gp.timeline",
+        })
+    };
+    rows.iter()
+        .map(|row| {
+            let previous = row
+                .get::<_, Option<String>>(5)
+                .zip(row.get::<_, Option<&str>>(6));
+            Ok(StagedTimeline {
+                id: TimelineId(row.get(0)),
+                log_id: LogId(row.get(1)),
+                start: position(row.get(2))?,
+                start_gtid_set: row.get(3),
+                source_end: position(row.get(4))?,
+                continues: previous
+                    .map(|(id, end)| Ok::<_, FetchError>((TimelineId(id), position(end)?)))
+                    .transpose()?,
+            })
+        })
+        .collect()
 }
 
 /// All definitions behind a number, in order.
@@ -51,8 +86,8 @@ pub fn definitions(
 /// The miner's row; `None` while it has no position.
 pub(super) fn miner_row(row: &Row) -> Result<Option<MinerRow>, FetchError> {
     let malformed = |what| FetchError::Malformed { what };
-    let (Some(log_id), Some(file)) = (
-        row.get::<_, Option<String>>("log_id"),
+    let (Some(timeline_id), Some(file)) = (
+        row.get::<_, Option<String>>("timeline_id"),
         row.get::<_, Option<&str>>("staged_file"),
     ) else {
         return Ok(None);
@@ -67,8 +102,8 @@ pub(super) fn miner_row(row: &Row) -> Result<Option<MinerRow>, FetchError> {
     let event_seq = u64::try_from(row.get::<_, i64>("event_seq"))
         .map_err(|_| malformed("mysql2gp.miner.event_seq"))?;
     Ok(Some(MinerRow {
-        log_id: LogId(log_id),
-        staged: Progress {
+        staged: StagedPosition {
+            timeline_id: TimelineId(timeline_id),
             position: BinlogPosition::new(file, offset),
             gtid_set: row.get("staged_gtid_set"),
             transaction_seq,

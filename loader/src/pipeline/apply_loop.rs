@@ -9,9 +9,10 @@ use crossbeam_channel::{Receiver, Sender};
 use super::compact_loop::{Took, Work};
 use crate::apply::{Applier, Outcome};
 use crate::error::LoaderError;
+use crate::progress::Progress;
 use crate::report::ProgressLog;
 use crate::retire::{AppliedBatch, Report, Reporter};
-use crate::round::{Overlap, Progress, Round};
+use crate::round::{Overlap, Round};
 
 /// Applies until no work comes any more; says in `applied` whether a batch was committed.
 pub(super) fn run(

@@ -16,7 +16,8 @@ use super::fetch_loop::Handed;
 use crate::compact::{Compactor, Pause};
 use crate::error::LoaderError;
 use crate::fetch::{Fetched, Text};
-use crate::round::{Progress, Round};
+use crate::progress::{Progress, StagedPosition, StagedTimeline};
+use crate::round::Round;
 
 /// What goes to the applier.
 pub(super) enum Work {
@@ -50,6 +51,8 @@ pub(super) struct CompactLoop {
     /// Text that is read up to an offset.
     pending: Option<(Handed, usize)>,
     pause: Pause,
+    /// What follows is of this timeline; it begins when the round is handed over.
+    next_timeline: Option<StagedTimeline>,
     /// Whether everything staged is read.
     drained: bool,
     opened_at: Option<Instant>,
@@ -86,6 +89,7 @@ impl CompactLoop {
             spare: None,
             pending: None,
             pause: Pause::NeedText,
+            next_timeline: None,
             drained: false,
             opened_at: None,
             took: Took::default(),
@@ -104,7 +108,7 @@ impl CompactLoop {
                 && let Some(spare) = self.spare.take()
             {
                 let stop = self.pause == Pause::Stop;
-                if self.hand_over(spare).is_err() || stop {
+                if self.hand_over(spare)? == Handing::Gone || stop {
                     return Ok(Ended::Done);
                 }
                 continue;
@@ -125,6 +129,9 @@ impl CompactLoop {
         match self.pause {
             Pause::Split | Pause::MustEnd | Pause::Stop => return Due::Now,
             Pause::NeedText | Pause::MayEnd => {}
+        }
+        if self.next_timeline.is_some() {
+            return Due::Now;
         }
         let round = self.compactor.round();
         let (Some(opened_at), Some(_)) = (self.opened_at, &round.end) else {
@@ -178,7 +185,8 @@ impl CompactLoop {
     fn receive(&mut self, due: Due, shutdown: &Shutdown) -> Result<Received, LoaderError> {
         let nothing = never();
         // One text at a time; none while the round must go first.
-        let texts = if self.pending.is_none() && self.may_read(due) {
+        let texts = if self.pending.is_none() && self.next_timeline.is_none() && self.may_read(due)
+        {
             &self.texts
         } else {
             &nothing
@@ -218,8 +226,15 @@ impl CompactLoop {
                 self.drained = false;
                 self.pending = Some((handed, 0));
             }
-            Fetched::Mark(progress) => {
-                self.mark(progress);
+            Fetched::Timeline(timeline) => {
+                if self.compactor.round().transactions > 0 {
+                    self.next_timeline = Some(*timeline);
+                } else if self.begin_timeline(&timeline)? == Handing::Gone {
+                    return Ok(Received::Stop);
+                }
+            }
+            Fetched::Mark(staged) => {
+                self.mark(staged);
                 if self.compactor.reached_stop() {
                     return Ok(Received::NoMoreText);
                 }
@@ -228,10 +243,23 @@ impl CompactLoop {
         Ok(Received::Something)
     }
 
-    /// Everything staged is read; the miner has come to `progress`.
-    fn mark(&mut self, progress: Progress) {
+    /// Moves the checkpoint over to another timeline, behind everything of the one before.
+    fn begin_timeline(&mut self, timeline: &StagedTimeline) -> Result<Handing, LoaderError> {
+        self.compactor.begin_timeline(timeline)?;
+        let start = self.compactor.end_with_gtids();
+        log::info!(
+            "go over to another server's log log={} position={}",
+            start.timeline.log_id,
+            start.position
+        );
+        self.told = start.position.clone();
+        Ok(self.send(Work::Advance(start)))
+    }
+
+    /// Everything staged is read; the miner has come to `staged`.
+    fn mark(&mut self, staged: StagedPosition) {
         self.drained = true;
-        self.compactor.advance(progress);
+        self.compactor.advance(staged);
         let end = self.compactor.end();
         if self.compactor.round().transactions == 0
             && end.position != self.told
@@ -239,13 +267,15 @@ impl CompactLoop {
         {
             self.last_advance = Instant::now();
             // A busy target moves on by itself.
-            if self.rounds.try_send(Work::Advance(end.clone())).is_ok() {
-                self.told = end.position.clone();
+            let end = self.compactor.end_with_gtids();
+            let position = end.position.clone();
+            if self.rounds.try_send(Work::Advance(end)).is_ok() {
+                self.told = position;
             }
         }
     }
 
-    fn hand_over(&mut self, spare: Round) -> Result<(), Gone> {
+    fn hand_over(&mut self, spare: Round) -> Result<Handing, LoaderError> {
         let started = Instant::now();
         let round = self.compactor.take_round(spare);
         if let Some(end) = &round.end {
@@ -255,9 +285,18 @@ impl CompactLoop {
         let took = std::mem::take(&mut self.took);
         self.opened_at = None;
         self.pause = Pause::NeedText;
-        self.rounds
-            .send(Work::Round(Box::new(round), took))
-            .map_err(|_| Gone)
+        let sent = self.send(Work::Round(Box::new(round), took));
+        match self.next_timeline.take() {
+            Some(timeline) if sent == Handing::Taken => self.begin_timeline(&timeline),
+            _ => Ok(sent),
+        }
+    }
+
+    fn send(&self, work: Work) -> Handing {
+        match self.rounds.send(work) {
+            Ok(()) => Handing::Taken,
+            Err(_) => Handing::Gone,
+        }
     }
 
     /// Hands over what is left, and the last position.
@@ -273,17 +312,21 @@ impl CompactLoop {
                     recv(shutdown.channel()) -> _ => return Ok(Ended::Stopped),
                 },
             };
-            let _ = self.hand_over(spare);
+            self.hand_over(spare)?;
         } else if self.drained && self.compactor.end().position != self.told {
-            let end = self.compactor.end().clone();
-            let _ = self.rounds.send(Work::Advance(end));
+            self.send(Work::Advance(self.compactor.end_with_gtids()));
         }
         Ok(Ended::Done)
     }
 }
 
-/// The applier is gone.
-struct Gone;
+/// What became of work that was handed over.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Handing {
+    Taken,
+    /// The applier is gone.
+    Gone,
+}
 
 enum Received {
     Something,

@@ -3,13 +3,13 @@
 use std::time::{Duration, Instant};
 
 use common::crash::{self, Point};
-use common::position::BinlogPosition;
 use common::shutdown::Shutdown;
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::REREAD_INTERVAL;
 use crate::error::LoaderError;
 use crate::fetch::{Fetched, Fetcher, Flow, Pass, Woken};
+use crate::progress::StagedPosition;
 
 /// What goes to the compactor.
 pub(super) struct Handed {
@@ -28,7 +28,7 @@ const STOP_INTERVAL: Duration = Duration::from_millis(200);
 pub(super) fn run(
     fetcher: &mut Fetcher,
     texts: &Sender<Handed>,
-    goal: Option<&BinlogPosition>,
+    goal: Option<&StagedPosition>,
     stop: &Shutdown,
 ) -> Result<(), LoaderError> {
     loop {
@@ -37,8 +37,10 @@ pub(super) fn run(
             if let Fetched::Text(_) = &fetched {
                 crash::point(Point::LoaderFetched);
             }
-            if let (Fetched::Mark(progress), Some(goal)) = (&fetched, goal) {
-                reached = progress.position >= *goal;
+            if let (Fetched::Mark(staged), Some(goal)) = (&fetched, goal) {
+                // Another timeline than the goal's is a later one.
+                reached =
+                    staged.timeline_id != goal.timeline_id || staged.position >= goal.position;
             }
             hand_on(fetched, texts)
         })?;

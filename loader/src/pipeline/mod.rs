@@ -24,7 +24,7 @@ use std::time::{Duration, Instant, SystemTime};
 use common::checkpoint::Checkpoint;
 use common::crash::{self, Point};
 use common::error::chain;
-use common::position::BinlogPosition;
+use common::position::{BinlogPosition, TimelineId};
 use common::retry::Backoff;
 use common::settings::Settings;
 use common::shutdown::{Shutdown, Waited};
@@ -34,8 +34,9 @@ use crate::apply::Applier;
 use crate::compact::{Compactor, Limits};
 use crate::error::{LoaderError, Server};
 use crate::fetch::{Fetcher, MinerRow, StagingTask};
+use crate::progress::{Progress, StagedPosition, Timeline};
 use crate::retire::{LoaderState, Report, Reporter, Retirer};
-use crate::round::{Contradictions, Progress, Round};
+use crate::round::{Contradictions, Round};
 use crate::route::{Router, ValuePolicy};
 use crate::start::{self, Surroundings};
 use crate::target::{SessionError, TargetSession};
@@ -119,7 +120,7 @@ struct Runner<'a> {
     session: Option<TargetSession>,
     epoch: Option<i64>,
     /// Staged position to reach, with `--once`.
-    goal: Option<BinlogPosition>,
+    goal: Option<StagedPosition>,
     /// Whether a batch was applied since the last outage.
     applied: AtomicBool,
 }
@@ -284,14 +285,19 @@ impl Runner<'_> {
                 checkpoint
             }
         };
-        let Some(miner) = self.wait_for_miner(fetcher, Some(&checkpoint.applied))? else {
+        let Some(miner) = self.wait_for_miner(fetcher, Some(&checkpoint))? else {
             return Ok(None);
         };
         if *self.until == Until::Staged && self.goal.is_none() {
-            self.goal = Some(miner.staged.position.clone());
+            self.goal = Some(miner.staged.clone());
         }
-        let place = fetcher.seek(&miner, &checkpoint.log_id, &checkpoint.applied)?;
+        let place = fetcher.seek(&miner, &checkpoint)?;
         let start = Progress {
+            timeline: Arc::new(Timeline {
+                id: checkpoint.timeline_id.clone(),
+                log_id: checkpoint.log_id.clone(),
+                consistent_from: checkpoint.consistent_from.clone(),
+            }),
             position: checkpoint.applied.clone(),
             gtid_set: checkpoint.applied_gtid_set.clone(),
             transaction_seq: place.transaction_seq,
@@ -301,8 +307,9 @@ impl Runner<'_> {
         Ok(Some(Begin {
             task,
             router,
-            checkpoint,
             start,
+            // A position that is asked for is of the log that is mined now.
+            mined: miner.staged.timeline_id,
         }))
     }
 
@@ -311,16 +318,19 @@ impl Runner<'_> {
     fn wait_for_miner(
         &self,
         fetcher: &mut Fetcher,
-        reached: Option<&BinlogPosition>,
+        reached: Option<&Checkpoint>,
     ) -> Result<Option<MinerRow>, LoaderError> {
         let mut told = false;
         loop {
             let miner = fetcher.miner()?;
-            let staged = miner.as_ref().map(|miner| &miner.staged.position);
+            let staged = miner.as_ref().map(|miner| &miner.staged);
             let there = match (staged, reached) {
                 (None, _) => false,
                 (Some(_), None) => true,
-                (Some(staged), Some(reached)) => staged >= reached,
+                // The positions of two timelines do not compare.
+                (Some(staged), Some(reached)) => {
+                    staged.timeline_id != reached.timeline_id || staged.position >= reached.applied
+                }
             };
             if there {
                 return Ok(miner);
@@ -358,40 +368,32 @@ impl Runner<'_> {
         let Begin {
             task,
             router,
-            checkpoint,
             start,
+            mined,
         } = begin;
         log::info!(
             "applying task={} staging={} target={} position={} batch_bytes={}",
             settings.task.name,
             settings.staging.address(),
             settings.target.conninfo.address(),
-            checkpoint.applied,
+            start.position,
             settings.loader.batch_bytes
         );
         self.reporter
             .report(Report::Position(start.clone(), SystemTime::now()));
-        self.reporter.report(Report::ConsistentFrom(
-            checkpoint
-                .consistent_from
-                .as_ref()
-                .map(BinlogPosition::to_string),
-        ));
         self.reporter.state(LoaderState::Running);
         let stop_at = match self.until {
-            Until::Position(position) => Some(position.clone()),
+            Until::Position(position) => Some((mined, position.clone())),
             Until::Stopped | Until::Staged => None,
         };
-        if stop_at
-            .as_ref()
-            .is_some_and(|stop| checkpoint.applied >= *stop)
-        {
+        if stop_at.as_ref().is_some_and(|(timeline, stop)| {
+            start.timeline.id == *timeline && start.position >= *stop
+        }) {
             return Ok(Ended::Done);
         }
         let compactor = Compactor::new(
             Limits {
                 batch_bytes: settings.loader.batch_bytes,
-                overlap_until: checkpoint.consistent_from.clone(),
                 stop_at,
                 contradictions: if settings.target.allow_unlogged_cascades {
                     Contradictions::LastWins
@@ -401,7 +403,7 @@ impl Runner<'_> {
             },
             start,
         );
-        let mut applier = Applier::new(session, router, checkpoint.log_id, task.staging_id);
+        let mut applier = Applier::new(session, router, task.staging_id);
         let ended = self.threads(fetcher, compactor, &mut applier);
         match (applier.into_session(), &ended) {
             (Ok(session), Err(error)) => self.keep(session, error),
@@ -460,10 +462,12 @@ impl Runner<'_> {
     }
 }
 
-fn describe_staged(staged: Option<&BinlogPosition>, reached: Option<&BinlogPosition>) -> String {
+fn describe_staged(staged: Option<&StagedPosition>, reached: Option<&Checkpoint>) -> String {
     match (staged, reached) {
-        (Some(staged), Some(reached)) => format!("at {staged}, the target at {reached}"),
-        (Some(staged), None) => format!("at {staged}"),
+        (Some(staged), Some(reached)) => {
+            format!("at {}, the target at {}", staged.position, reached.applied)
+        }
+        (Some(staged), None) => format!("at {}", staged.position),
         (None, _) => "empty".into(),
     }
 }
@@ -487,6 +491,7 @@ struct Outage {
 struct Begin {
     task: StagingTask,
     router: Router,
-    checkpoint: Checkpoint,
     start: Progress,
+    /// Timeline that the miner is in.
+    mined: TimelineId,
 }

@@ -9,7 +9,8 @@ use common::table::TableName;
 use postgres::{Client, Statement, Transaction};
 
 use super::{AppliedBatch, LoaderState, Report};
-use crate::round::{Counts, Progress};
+use crate::progress::Progress;
+use crate::round::Counts;
 use crate::target::holder;
 use crate::target::session::signed;
 
@@ -28,7 +29,6 @@ const PRUNE_BATCHES: i64 = 1000;
 pub(super) struct Ledger {
     state: Option<(LoaderState, Option<String>)>,
     position: Option<(Progress, SystemTime)>,
-    consistent_from: Option<Option<String>>,
     batches: VecDeque<AppliedBatch>,
     tables: HashMap<TableName, TableTotals>,
     applied_transaction: Option<u64>,
@@ -55,7 +55,7 @@ struct Statements {
 
 impl Ledger {
     pub(super) fn is_empty(&self) -> bool {
-        self.state.is_none() && self.position.is_none() && self.consistent_from.is_none()
+        self.state.is_none() && self.position.is_none()
     }
 
     /// Last transaction that is known to be applied.
@@ -67,7 +67,6 @@ impl Ledger {
         match report {
             Report::State(state, error) => self.state = Some((state, error)),
             Report::Position(progress, applied_at) => self.set_position(progress, applied_at),
-            Report::ConsistentFrom(position) => self.consistent_from = Some(position),
             Report::Batch(batch) => self.add_batch(*batch),
         }
     }
@@ -150,14 +149,6 @@ impl Ledger {
                 .operation("remove old batches")?;
             self.pruned_at = batch_id;
         }
-        if let Some(consistent_from) = &self.consistent_from {
-            transaction
-                .execute(
-                    "update mysql2gp.loader set consistent_from = $1",
-                    &[consistent_from],
-                )
-                .operation("write progress")?;
-        }
         if let Some((state, error)) = &self.state {
             write_state(&mut transaction, *state, error.as_deref())?;
         }
@@ -168,7 +159,6 @@ impl Ledger {
         self.overlap_ended |= overlap_ends;
         self.state = None;
         self.position = None;
-        self.consistent_from = None;
         self.batches.clear();
         self.tables.clear();
         Ok(())
@@ -210,6 +200,7 @@ fn write_position(
                 &applied_at,
                 &signed(progress.transaction_seq),
                 &signed(progress.event_seq),
+                &progress.consistent_from(),
             ],
         )
         .operation("write progress")?;

@@ -21,7 +21,7 @@ use postgres::Client;
 use postgres::error::SqlState;
 
 use crate::apply::AppliedTable;
-use crate::round::Progress;
+use crate::progress::Progress;
 use ledger::Ledger;
 use segments::Segments;
 
@@ -66,8 +66,6 @@ pub enum Report {
     State(LoaderState, Option<String>),
     /// The target is at this position, committed at that time.
     Position(Progress, SystemTime),
-    /// Position before which the target's states are not the source's; `None`: there is none.
-    ConsistentFrom(Option<String>),
     /// A batch is applied.
     Batch(Box<AppliedBatch>),
 }

@@ -12,14 +12,14 @@ use std::time::Duration;
 use common::checkpoint::{self, Checkpoint, CheckpointError};
 use common::error::ErrorClass;
 use common::pg::{self, Conninfo, Operation as _, PgError};
-use common::position::{BinlogPosition, LogId};
+use common::position::BinlogPosition;
 use common::settings::TaskSettings;
 use common::shutdown::Shutdown;
 use postgres::Client;
 use postgres::error::SqlState;
 
 use super::lock::{self, holder};
-use crate::round::Progress;
+use crate::progress::Progress;
 
 /// Statements are few and known: keys are found by index whatever the statistics say, and
 /// plans are made once.
@@ -188,12 +188,13 @@ impl TargetSession {
             .map(BinlogPosition::to_string);
         self.client
             .execute(
-                "insert into mysql2gp.checkpoint (task, log_id, start_position, applied_file, applied_pos, \
+                "insert into mysql2gp.checkpoint (task, timeline_id, log_id, start_position, applied_file, applied_pos, \
                         applied_gtid_set, staging_id, transaction_seq, event_seq, consistent_from, epoch, holder, \
                         applied_at) \
-                 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, clock_timestamp())",
+                 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, clock_timestamp())",
                 &[
                     &self.task,
+                    &checkpoint.timeline_id.0,
                     &checkpoint.log_id.0,
                     &checkpoint.start_position,
                     &checkpoint.applied.file.name(),
@@ -300,22 +301,19 @@ impl TargetSession {
     /// # Errors
     /// [`SessionError::Fenced`] when the epoch is no longer this loader's; nothing is
     /// committed then.
-    pub fn commit(
-        &mut self,
-        log_id: &LogId,
-        staging_id: &str,
-        progress: &Progress,
-    ) -> Result<(), SessionError> {
+    pub fn commit(&mut self, staging_id: &str, progress: &Progress) -> Result<(), SessionError> {
         let epoch = self.epoch.unwrap_or_default();
         // No row updated: the division fails, and with it the transaction.
         let statement = format!(
-            "with moved as (update mysql2gp.checkpoint set log_id = {log_id}, applied_file = {file}, \
-                    applied_pos = {offset}, applied_gtid_set = coalesce({gtid_set}, applied_gtid_set), \
-                    staging_id = {staging_id}, transaction_seq = {transaction_seq}, event_seq = {event_seq}, \
+            "with moved as (update mysql2gp.checkpoint set timeline_id = {timeline_id}, log_id = {log_id}, \
+                    applied_file = {file}, applied_pos = {offset}, applied_gtid_set = {gtid_set}, \
+                    consistent_from = {consistent_from}, staging_id = {staging_id}, transaction_seq = {transaction_seq}, event_seq = {event_seq}, \
                     commit_time = {commit_time}, applied_at = clock_timestamp() \
               where task = {task} and epoch = {epoch} returning 1) \
              select 1 / count(*) from moved; commit",
-            log_id = quote_literal(&log_id.0),
+            timeline_id = quote_literal(&progress.timeline.id.0),
+            log_id = quote_literal(&progress.timeline.log_id.0),
+            consistent_from = optional_literal(progress.consistent_from().as_deref()),
             file = quote_literal(progress.position.file.name()),
             offset = progress.position.offset,
             gtid_set = optional_literal(progress.gtid_set.as_deref()),

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use common::position::BinlogPosition;
 use common::shutdown::Shutdown;
-use common::staging::codec::CommitLine;
+use common::staging::codec::{CommitLine, Passed};
 use crossbeam_channel::{Receiver, Sender, TryRecvError, select};
 use log::warn;
 
@@ -260,6 +260,7 @@ impl<'a> Assembly<'a> {
         let event_count = open.event_count() as u64;
         open.pack(&mut self.packer, &mut self.tuples);
         open.clear();
+        let passed = self.assembler.take_passed_gtids();
         let mut line = Vec::with_capacity(128);
         CommitLine {
             transaction_seq: self.packer.sequences().transaction_seq + 1,
@@ -268,6 +269,7 @@ impl<'a> Assembly<'a> {
             gtid: &commit.gtid,
             committed_at_us: commit.committed_at_us,
             event_count,
+            passed: Passed::parse(&passed),
         }
         .write(&mut line);
         self.packer.push(&line, LineKind::Commit);

@@ -33,7 +33,7 @@ use crate::error::MinerError;
 use crate::filter::{FilterSettings, Tables};
 use crate::history::History;
 use crate::source::{Catalog, EventStream, SourceError, SourceSession, Unlogged};
-use crate::stage::{Message, Stager, StagingSession};
+use crate::stage::{Message, NewTimeline, Stager, StagingSession};
 
 use assembly::{Assembly, AssemblySettings, Channels, Received};
 use budget::{ByteBudget, Granted};
@@ -159,7 +159,7 @@ impl Attempt<'_> {
             )?),
         };
         *self.epoch = Some(open.epoch());
-        let prepared = match self.prepare(open, bound) {
+        let mut prepared = match self.prepare(open, bound) {
             Ok(prepared) => prepared,
             Err(error) => {
                 if matches!(error, MinerError::Staging(_)) {
@@ -173,7 +173,7 @@ impl Attempt<'_> {
             return Ok(());
         };
         let (result, kept) = self.pump(
-            Stager::new(open, &prepared.start, prepared.log_id.clone()),
+            Stager::new(open, prepared.log_id.clone(), prepared.new_timeline.take()),
             prepared,
             bound,
         );
@@ -226,7 +226,7 @@ impl Attempt<'_> {
                 shown.push((name.clone(), key));
             }
         }
-        session.announce(&server.version, &end, &shown)?;
+        session.announce(&server.version, &shown)?;
         info!(
             "connected to source version={} log={} end={end} tables={}",
             server.version,
@@ -249,8 +249,17 @@ impl Attempt<'_> {
                 EventStream::open_after(source, source.server_id, &server, &set, files.begin()?)?
             }
         };
+        let new_timeline = start.timeline.map(|begin| NewTimeline {
+            log_id: server.log_id.clone(),
+            id: begin.id,
+            start: stream.position().clone(),
+            gtid_set: start.gtids.staged().map(ToString::to_string),
+            source_end: end,
+            continues: begin.continues,
+        });
         Ok(Prepared {
             start: stream.position().clone(),
+            new_timeline,
             log_id: server.log_id.clone(),
             stream,
             assembler: Assembler::new(tables, start.gtids, staged.parked),
@@ -390,6 +399,7 @@ struct Prepared {
     /// Where the stream begins.
     start: BinlogPosition,
     log_id: LogId,
+    new_timeline: Option<NewTimeline>,
     sequences: crate::stage::Sequences,
     expected_created: Option<u32>,
 }

@@ -1,12 +1,13 @@
 //! Where mining starts: behind what staging holds, else behind what the target has applied,
 //! else where the configuration says.
 //!
-//! It goes on by file and position, and on the same log only.
+//! On the same log it goes on by file and position, on another server's only by GTIDs, and
+//! only where that server continues exactly what is staged or applied.
 
 use common::checkpoint::{self, Checkpoint};
 use common::gtid::GtidSet;
 use common::pg::connect;
-use common::position::BinlogPosition;
+use common::position::{BinlogPosition, LogId, TimelineId};
 use common::settings::{Settings, StartPoint};
 use log::info;
 
@@ -15,7 +16,7 @@ use crate::error::MinerError;
 use crate::gtids::GtidTrack;
 use crate::learn::gtids_before;
 use crate::source::{Flavor, SourceError, SourceSession};
-use crate::stage::{Staged, StagingSession};
+use crate::stage::{Continued, Staged, StagingSession};
 
 /// What to ask the source for.
 pub(super) enum From {
@@ -31,6 +32,17 @@ pub(super) struct Start {
     pub(super) gtids: GtidTrack,
     /// Creation time that the first file must have, when it was read before.
     pub(super) expected_created: Option<u32>,
+    /// The timeline that begins; `None` where the staged one goes on.
+    pub(super) timeline: Option<BeginTimeline>,
+}
+
+/// A timeline that begins.
+#[derive(Default)]
+pub(super) struct BeginTimeline {
+    /// Its name, where the target's checkpoint has it already.
+    pub(super) id: Option<TimelineId>,
+    /// What it continues.
+    pub(super) continues: Option<Continued>,
 }
 
 /// Decides, and makes sure that the source still has it.
@@ -41,17 +53,17 @@ pub(super) fn decide(
     source: &mut SourceSession,
 ) -> Result<Start, MinerError> {
     let settings = attempt.settings;
-    if let (Some(position), Some(log_id)) = (&staged.position, &staged.log_id) {
+    if let (Some(position), Some(log_id), Some(timeline_id)) =
+        (&staged.position, &staged.log_id, &staged.timeline_id)
+    {
         return if *log_id == source.server.log_id {
             resume(position, staged, source)
         } else {
-            // Positions of two logs do not compare, and the loader goes by positions.
-            Err(SourceError::NoContinuation {
-                expected: log_id.clone(),
-                found: source.server.log_id.clone(),
-                reason: "going on at another server is not supported yet".into(),
-            }
-            .into())
+            let left = Continued {
+                id: timeline_id.clone(),
+                end: position.clone(),
+            };
+            switch_server(log_id, left, staged.gtid_set.as_ref(), source)
         };
     }
     if let Some(checkpoint) = read_checkpoint(settings)? {
@@ -70,6 +82,7 @@ pub(super) fn decide(
                 from: From::Gtids(set.clone()),
                 gtids: GtidTrack::new(Some(set.clone())),
                 expected_created: None,
+                timeline: Some(BeginTimeline::default()),
             })
         }
     }
@@ -98,7 +111,63 @@ fn resume(
         from: From::Position(position.clone()),
         gtids,
         expected_created: staged.file_created,
+        timeline: None,
     })
+}
+
+/// The source is another server than the one that was mined: one of its replication group that
+/// took its place. `had` is staged, or applied where staging is empty.
+fn switch_server(
+    mined: &LogId,
+    left: Continued,
+    had: Option<&GtidSet>,
+    source: &mut SourceSession,
+) -> Result<Start, MinerError> {
+    let found = source.server.log_id.clone();
+    let refuse = |reason: String| {
+        MinerError::Source(SourceError::NoContinuation {
+            expected: mined.clone(),
+            found: found.clone(),
+            reason,
+        })
+    };
+    let Some(had) = had.filter(|set| !set.is_empty()) else {
+        return Err(refuse(
+            "what was mined so far has no GTIDs by which another server could go on".into(),
+        ));
+    };
+    let state = source.gtid_state()?;
+    if !had.is_subset(&state.executed) {
+        return Err(refuse(format!(
+            "that server's log has {}, which lacks some of the GTIDs mined so far, {had}",
+            or_none(&state.executed)
+        )));
+    }
+    if !state.purged.is_subset(had) {
+        return Err(SourceError::GtidsPurged {
+            set: had.to_string(),
+            source: None,
+        }
+        .into());
+    }
+    info!("go on at another server by GTID from={mined} to={found} gtid_set={had}");
+    Ok(Start {
+        from: From::Gtids(had.clone()),
+        gtids: GtidTrack::new(Some(had.clone())),
+        expected_created: None,
+        timeline: Some(BeginTimeline {
+            id: None,
+            continues: Some(left),
+        }),
+    })
+}
+
+fn or_none(set: &GtidSet) -> String {
+    if set.is_empty() {
+        "no GTIDs".into()
+    } else {
+        set.to_string()
+    }
 }
 
 fn resume_from_checkpoint(
@@ -115,13 +184,16 @@ fn resume_from_checkpoint(
             recorded: checkpoint.start_position.clone(),
         });
     }
+    let applied_set = checkpoint
+        .applied_gtid_set
+        .as_deref()
+        .and_then(|text| text.parse::<GtidSet>().ok());
     if checkpoint.log_id != source.server.log_id {
-        return Err(SourceError::NoContinuation {
-            expected: checkpoint.log_id.clone(),
-            found: source.server.log_id.clone(),
-            reason: "staging is empty, so that nothing tells which GTIDs are applied".into(),
-        }
-        .into());
+        let left = Continued {
+            id: checkpoint.timeline_id.clone(),
+            end: checkpoint.applied.clone(),
+        };
+        return switch_server(&checkpoint.log_id, left, applied_set.as_ref(), source);
     }
     let position = &checkpoint.applied;
     still_there(position, source)?;
@@ -130,9 +202,10 @@ fn resume_from_checkpoint(
         StartPoint::GtidSet(set) => set.clone(),
         StartPoint::Position(_) => GtidSet::new(),
     };
-    let gtids = match learn(attempt, position, source)? {
-        None => GtidTrack::at_file(None, had),
-        Some(logged) => {
+    let gtids = match (learn(attempt, position, source)?, applied_set) {
+        (None, applied) => GtidTrack::at_file(applied, had),
+        (Some(logged), Some(applied)) => GtidTrack::at(applied, &logged),
+        (Some(logged), None) => {
             // What the target had before the start may come behind this position.
             let mut applied = logged.clone();
             applied.union(&had).map_err(|_| wrong_kind(&had))?;
@@ -143,6 +216,10 @@ fn resume_from_checkpoint(
         from: From::Position(position.clone()),
         gtids,
         expected_created: None,
+        timeline: Some(BeginTimeline {
+            id: Some(checkpoint.timeline_id.clone()),
+            continues: None,
+        }),
     })
 }
 
@@ -162,6 +239,7 @@ fn start_at(
         from: From::Position(position.clone()),
         gtids: GtidTrack::new(learn(attempt, position, source)?),
         expected_created: None,
+        timeline: Some(BeginTimeline::default()),
     })
 }
 

@@ -8,8 +8,10 @@
 
 mod chunk;
 mod session;
+mod timeline;
 mod writer;
 
 pub use chunk::{ChunkPacker, LineKind, Sequences};
 pub use session::{Staged, StagingSession};
+pub use timeline::{Continued, NewTimeline};
 pub use writer::{CaughtUp, Message, StagedEnd, Stager, Unit, UnitEnd};

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use common::crash::{self, Point};
 use common::gtid::GtidSet;
 use common::pg::{Operation as _, PgError, connect, set_keepalive};
-use common::position::{BinlogPosition, LogId};
+use common::position::{BinlogPosition, LogId, TimelineId};
 use common::retry::Backoff;
 use common::settings::Settings;
 use common::shutdown::{Shutdown, Waited};
@@ -37,6 +37,8 @@ pub struct Staged {
     pub position: Option<BinlogPosition>,
     /// The log that the position belongs to.
     pub log_id: Option<LogId>,
+    /// The timeline that the position belongs to.
+    pub timeline_id: Option<TimelineId>,
     /// GTIDs up to the position, when known.
     pub gtid_set: Option<GtidSet>,
     /// Creation time of the position's file, seconds since 1970.
@@ -202,7 +204,7 @@ impl StagingSession {
             .client
             .query_one(
                 "select staged_file, staged_pos, log_id, staged_gtid_set, transaction_seq, event_seq, chunk_seq, \
-                        file_created \
+                        file_created, timeline_id::text \
                    from mysql2gp.miner",
                 &[],
             )
@@ -216,6 +218,7 @@ impl StagingSession {
                 .zip(offset)
                 .map(|(file, offset)| BinlogPosition::new(file, offset)),
             log_id: row.get::<_, Option<String>>(2).map(LogId),
+            timeline_id: row.get::<_, Option<String>>(8).map(TimelineId),
             gtid_set: row
                 .get::<_, Option<&str>>(3)
                 .and_then(|text| text.parse().ok()),
@@ -279,32 +282,24 @@ impl StagingSession {
     pub fn announce(
         &mut self,
         version: &str,
-        first_end: &BinlogPosition,
         tables: &[(TableName, Vec<String>)],
     ) -> Result<(), MinerError> {
-        self.write_announcement(version, first_end, tables)
+        self.write_announcement(version, tables)
             .map_err(MinerError::Staging)
     }
 
     fn write_announcement(
         &mut self,
         version: &str,
-        first_end: &BinlogPosition,
         tables: &[(TableName, Vec<String>)],
     ) -> Result<(), PgError> {
         let mut transaction = self.client.transaction().operation("announce the source")?;
         transaction
             .execute(
                 "update mysql2gp.miner \
-                    set server_version = $1, state = 'running', last_error = null, last_error_at = null, \
-                        first_end_file = coalesce(first_end_file, $2), first_end_pos = coalesce(first_end_pos, $3) \
-                  where epoch = $4",
-                &[
-                    &version,
-                    &first_end.file.name(),
-                    &first_end.offset.cast_signed(),
-                    &self.epoch,
-                ],
+                    set server_version = $1, state = 'running', last_error = null, last_error_at = null \
+                  where epoch = $2",
+                &[&version, &self.epoch],
             )
             .operation("announce the source")?;
         transaction

@@ -11,6 +11,7 @@ use postgres::{SimpleQueryMessage, Statement};
 
 use super::chunk::{COLUMNS, COPY_HEADER, COPY_TRAILER, Sequences};
 use super::session::StagingSession;
+use super::timeline::NewTimeline;
 use crate::error::MinerError;
 use crate::filter::DefinitionChanges;
 use crate::parked::ParkedChanges;
@@ -85,8 +86,9 @@ const SIZE_INTERVAL: Duration = Duration::from_secs(5);
 /// Writes units.
 pub struct Stager {
     session: StagingSession,
-    start: String,
     log_id: LogId,
+    /// The timeline to begin, until that is committed.
+    new_timeline: Option<NewTimeline>,
     copy: Option<(i64, Statement)>,
     /// Whether a staging transaction is open.
     in_transaction: bool,
@@ -98,12 +100,13 @@ pub struct Stager {
 }
 
 impl Stager {
-    /// A writer over a session that holds the lock; mining goes on at `start` of the log `log_id`.
-    pub fn new(session: StagingSession, start: &BinlogPosition, log_id: LogId) -> Self {
+    /// A writer over a session that holds the lock; mining goes on in the log `log_id`, which
+    /// is the staged position's unless a timeline begins.
+    pub fn new(session: StagingSession, log_id: LogId, new_timeline: Option<NewTimeline>) -> Self {
         Self {
             session,
-            start: start.to_string(),
             log_id,
+            new_timeline,
             copy: None,
             in_transaction: false,
             uncommitted: DefinitionChanges::default(),
@@ -193,6 +196,12 @@ impl Stager {
         }
         self.in_transaction = true;
         crash::point(Point::MinerBegun);
+        if let Some(timeline) = &self.new_timeline {
+            timeline
+                .begin(&mut self.session.client)
+                .map_err(MinerError::Staging)?;
+            crash::point(Point::MinerTimeline);
+        }
         Ok(())
     }
 
@@ -280,12 +289,14 @@ impl Stager {
     fn prepare_segment(&mut self, segment_no: i64) -> Result<Statement, PgError> {
         let table = segment_table(segment_no);
         let client = &mut self.session.client;
+        let start = self.new_timeline.as_ref().map(|new| new.start.to_string());
         let begun = client
             .execute(
-                "insert into mysql2gp.segment (segment_no, first_transaction_seq, first_position) \
-                 select $1, transaction_seq + 1, coalesce(staged_file || ':' || staged_pos, $2) from mysql2gp.miner \
+                "insert into mysql2gp.segment (segment_no, timeline_id, first_transaction_seq, first_position) \
+                 select $1, timeline_id, transaction_seq + 1, coalesce($2, staged_file || ':' || staged_pos) \
+                   from mysql2gp.miner \
                  on conflict do nothing",
-                &[&segment_no, &self.start],
+                &[&segment_no, &start],
             )
             .operation("begin segment")?;
         if begun > 0 {
@@ -330,6 +341,7 @@ impl Stager {
             .operation("commit staging transaction")?;
         crash::point(Point::MinerAfterCommit);
         self.in_transaction = false;
+        self.new_timeline = None;
         self.uncommitted = DefinitionChanges::default();
         self.uncommitted_parked = ParkedChanges::default();
         Ok(())

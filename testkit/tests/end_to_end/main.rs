@@ -34,3 +34,6 @@ mod copies;
 
 /// Servers that are away.
 mod outages;
+
+/// Another server in the source's place.
+mod failover;

@@ -6,7 +6,7 @@ use mysql::prelude::Queryable;
 use serde_json::Value;
 use testkit::{
     Comparison, Flavor, Launch, MysqlServer, PgServer, Program, TaskBuilder, TaskFiles, binary,
-    holds_within,
+    holds_within, wait_until,
 };
 
 /// Bounds every wait; a slow machine is no failure.
@@ -162,6 +162,21 @@ impl Rig {
             "source ends at {file}:{position}, program ended: {ended:?}, status {:#}",
             self.status(task).unwrap_or_default()
         );
+    }
+
+    /// Waits until everything that the source has committed is staged.
+    ///
+    /// # Panics
+    /// When it is not in time.
+    #[track_caller]
+    pub(crate) fn wait_staged(&self, task: &Task) {
+        let (file, position) = self.source.binlog_end();
+        wait_until(SOON, "the staged position", || {
+            self.status(task).is_some_and(|status| {
+                status.get("staged_file").and_then(Value::as_str) == Some(&file)
+                    && status.get("staged_pos").and_then(Value::as_u64) == Some(position)
+            })
+        });
     }
 
     /// Compares every row of these tables.
