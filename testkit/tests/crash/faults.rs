@@ -259,9 +259,11 @@ fn wipe(site: &mut Site) {
     if let Some(before) = site.miner.armed.take() {
         site.miner.queue.push_front(before);
     }
+    let kind = format!("at {}", Point::MinerTimeline.name());
+    let died = site.tally.kind_count(&kind);
     site.start_armed(Who::Miner, Some((Point::MinerTimeline, 1)));
     site.start_program(Who::Loader);
-    site.wait_recovered();
+    site.wait(&kind, |site| site.tally.kind_count(&kind) > died);
     site.writer.set(Mode::Mixed);
 }
 
