@@ -42,6 +42,8 @@ points! {
     MinerEpochRaised = "miner-epoch-raised",
     /// The staging transaction is open.
     MinerBegun = "miner-begun",
+    /// Another server's log is begun, nothing of it is written.
+    MinerTimeline = "miner-timeline",
     /// A definition is written, its rows are not.
     MinerDefinition = "miner-definition",
     /// A prepared transaction is parked.

@@ -196,12 +196,13 @@ impl Stager {
         }
         self.in_transaction = true;
         crash::point(Point::MinerBegun);
-        match &self.new_timeline {
-            Some(timeline) => timeline
+        if let Some(timeline) = &self.new_timeline {
+            timeline
                 .begin(&mut self.session.client)
-                .map_err(MinerError::Staging),
-            None => Ok(()),
+                .map_err(MinerError::Staging)?;
+            crash::point(Point::MinerTimeline);
         }
+        Ok(())
     }
 
     fn write_definitions(&mut self, changes: DefinitionChanges) -> Result<(), PgError> {

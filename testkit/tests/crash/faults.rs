@@ -246,8 +246,7 @@ fn wipe(site: &mut Site) {
     site.wait("the target to go on", |site| {
         site.applied().is_some_and(|applied| applied > end)
     });
-    let both = [Who::Miner, Who::Loader];
-    for who in both {
+    for who in [Who::Miner, Who::Loader] {
         site.runner(who).program.kill9();
     }
     let database = &site.task.staging;
@@ -256,9 +255,15 @@ fn wipe(site: &mut Site) {
         &format!("drop database {database} with (force)"),
     );
     site.rig.staging.create_database(database);
-    for who in both {
-        site.start_program(who);
+    // The first thing that is staged begins a log anew.
+    if let Some(before) = site.miner.armed.take() {
+        site.miner.queue.push_front(before);
     }
+    let kind = format!("at {}", Point::MinerTimeline.name());
+    let died = site.tally.kind_count(&kind);
+    site.start_armed(Who::Miner, Some((Point::MinerTimeline, 1)));
+    site.start_program(Who::Loader);
+    site.wait(&kind, |site| site.tally.kind_count(&kind) > died);
     site.writer.set(Mode::Mixed);
 }
 
@@ -339,6 +344,13 @@ fn overtake(site: &mut Site, who: Who) {
     );
 }
 
+/// Places that a program comes by with another fault only.
+const WITH_A_FAULT: &[Point] = &[
+    Point::MinerTimeline,
+    Point::LoaderHealing,
+    Point::LoaderAdvanced,
+];
+
 /// Every named place that a program comes by with the workload alone, each with a pass.
 pub(crate) fn points(who: Who, mixes_engines: bool, random: &mut Random) -> Vec<Armed> {
     let prefix = match who {
@@ -349,7 +361,7 @@ pub(crate) fn points(who: Who, mixes_engines: bool, random: &mut Random) -> Vec<
         .iter()
         .copied()
         .filter(|point| point.name().starts_with(prefix))
-        .filter(|point| !matches!(point, Point::LoaderHealing | Point::LoaderAdvanced))
+        .filter(|point| !WITH_A_FAULT.contains(point))
         .filter(|point| mixes_engines || !needs_mixed_engines(*point))
         .map(|point| (point, pass(point, random)))
         .collect()

@@ -74,8 +74,11 @@ impl Site {
             .durability(Durability::Durable)
             .start();
         let durable = || PgServer::builder().durability(Durability::Durable);
-        // A staging server that is killed loses commits of some seconds.
+        // A staging server that is killed loses commits of some seconds. A page that goes to
+        // disk would take all commits before it along, so that none does.
         let staging = durable()
+            .setting("shared_buffers=512MB")
+            .setting("bgwriter_lru_maxpages=0")
             .setting("synchronous_commit=off")
             .setting("wal_writer_delay=10s")
             .setting("wal_writer_flush_after=1GB")

@@ -1,9 +1,11 @@
 //! Another server of the replication group takes the source's place, while both programs run.
 
+use common::crash::{self, Point};
 use testkit::{Flavor, MysqlServer, Program, Proxy, wait_until};
 
 use crate::rig::{
-    DATABASE, Rig, SOON, Task, assert_calm, assert_ends, assert_says, assert_stops, loader, miner,
+    DATABASE, Rig, SOON, Task, assert_calm, assert_ends, assert_says, assert_stops, launch, loader,
+    miner,
 };
 
 /// Replicates from `primary` by GTID, from where this server stands.
@@ -178,4 +180,57 @@ fn both_programs_follow_a_mysql_failover_there_and_back() {
 #[test]
 fn both_programs_follow_a_mariadb_failover_there_and_back() {
     both_programs_follow_there_and_back(Flavor::MariaDb1011);
+}
+
+/// Each program dies somewhere between what it had from one server and what it has from the
+/// other, and goes on.
+fn programs_that_die_on_the_way_go_on_there(flavor: Flavor) {
+    let mut pair = Pair::start(flavor);
+    let task = pair.task();
+    let files = task.config.write();
+    pair.write("first");
+    let (mut mining, mut loading) = (miner(&files, &[]), loader(&files, &[]));
+    pair.assert_applied(&task, &mut [&mut mining, &mut loading]);
+    let points = [
+        Point::MinerTimeline,
+        Point::MinerAfterCopy,
+        Point::MinerBeforeCommit,
+        Point::MinerAfterCommit,
+        Point::LoaderBegun,
+        Point::LoaderBeforeCommit,
+        Point::LoaderAfterCommit,
+        Point::LoaderInProgress,
+    ];
+    for point in points {
+        pair.write("left behind");
+        mining.kill9();
+        loading.kill9();
+        pair.fail_over();
+        pair.write("found there");
+        let [mut one, mut other] = ["binlog_miner", "binlog_loader"].map(|name| {
+            launch(name, &files, &[])
+                .env(crash::VARIABLE, point.name())
+                .start()
+        });
+        wait_until(SOON, point.name(), || {
+            one.exit_status().is_some() || other.exit_status().is_some()
+        });
+        one.kill9();
+        other.kill9();
+        (mining, loading) = (miner(&files, &[]), loader(&files, &[]));
+        pair.assert_applied(&task, &mut [&mut mining, &mut loading]);
+        replicate(&pair.replica, &pair.rig.source);
+    }
+    assert_stops(&mut mining);
+    assert_stops(&mut loading);
+}
+
+#[test]
+fn programs_that_die_on_the_way_to_another_mysql_go_on_there() {
+    programs_that_die_on_the_way_go_on_there(Flavor::Mysql97);
+}
+
+#[test]
+fn programs_that_die_on_the_way_to_another_mariadb_go_on_there() {
+    programs_that_die_on_the_way_go_on_there(Flavor::MariaDb1011);
 }
