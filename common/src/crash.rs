@@ -85,6 +85,8 @@ points! {
     LoaderTruncated = "loader-truncated",
     /// Keys are deleted, their rows are not copied in.
     LoaderDeleted = "loader-deleted",
+    /// Rows have replaced those of their key.
+    LoaderReplaced = "loader-replaced",
     /// Rows without a key are copied to the temporary table.
     LoaderKeylessCopied = "loader-keyless-copied",
     /// Rows without a key are deleted.

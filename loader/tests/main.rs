@@ -12,6 +12,7 @@ mod compact_model;
 mod dead_letters;
 mod dead_letters_random;
 mod refusals;
+mod replace;
 mod running;
 mod staged;
 mod timelines;

@@ -4,6 +4,7 @@ use common::error::ErrorClass;
 use common::pg::PgError;
 use common::position::BinlogPosition;
 use common::table::TableName;
+use postgres::error::SqlState;
 
 use crate::dead_letters::{DeadLetterError, Refusal};
 use crate::route::{CellError, RouteError, RowError};
@@ -172,9 +173,10 @@ impl ApplyError {
         match self {
             Self::Refused { .. } => true,
             Self::Row { source, .. } => refused_cell(source).is_some(),
-            Self::Pg(error) => error
-                .sqlstate()
-                .is_some_and(|sqlstate| is_of_a_row(sqlstate.code())),
+            Self::Pg(error) => error.sqlstate().is_some_and(|sqlstate| {
+                // Two keys of the stream are one to the target.
+                *sqlstate == SqlState::CARDINALITY_VIOLATION || is_of_a_row(sqlstate.code())
+            }),
             Self::Session(_)
             | Self::Statement(_)
             | Self::Route(_)

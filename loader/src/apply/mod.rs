@@ -2,8 +2,9 @@
 //!
 //! Stands behind `compact` and `route`. A table of which a batch only inserts new keys is
 //! written by one COPY; otherwise the touched keys are deleted first and the survivors copied
-//! in, so that secondary unique keys may move between rows. Keys are looked up by index,
-//! whatever the table's size.
+//! in, so that secondary unique keys may move between rows. Where there are none and the rows
+//! are many, they replace those of their key instead. Keys are looked up by index, whatever
+//! the table's size.
 //!
 //! Invariants: rows and checkpoint commit together, and only under this loader's epoch; after
 //! an error nothing of the batch stays. A batch larger than memory comes in several rounds,
@@ -18,6 +19,7 @@ mod error;
 mod fit;
 mod keyless;
 mod refused;
+mod replace;
 mod single;
 mod statements;
 mod table;
@@ -43,6 +45,7 @@ use crate::target::catalog;
 use crate::target::session::{ReplicaRole, SessionError, TargetSession};
 
 use keyless::KeylessDelete;
+use replace::Replace;
 use statements::{KeyAccess, TableStatements};
 use text_array::TextArray;
 use write::Written;
@@ -83,7 +86,7 @@ pub enum Outcome {
 /// How a round is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Path {
-    /// Inserts of new keys skip the delete.
+    /// Inserts of new keys skip the delete; other rows may replace those of their key.
     Straight,
     /// Every touched key is deleted.
     DeleteFirst,
@@ -110,6 +113,9 @@ struct PreparedTable {
     route: Route,
     statements: TableStatements,
     keyless: Option<KeylessDelete>,
+    /// Whether rows can replace those of their key.
+    replaceable: bool,
+    replace: Option<Replace>,
 }
 
 impl Applier {
@@ -261,6 +267,7 @@ impl Applier {
             // Temporary tables of the attempt go with it.
             for table in self.tables.values_mut() {
                 table.keyless = None;
+                table.replace = None;
             }
             self.session
                 .client
@@ -277,6 +284,7 @@ impl Applier {
         let route = route_to(&mut self.session, &self.router, definition)?;
         let client = &mut self.session.client;
         let statements = TableStatements::prepare(client, &route)?;
+        let replaceable = Replace::is_possible(client, &route)?;
         if statements.key_access == KeyAccess::Scan && statements.delete.is_some() {
             log::warn!(
                 "target table has no index on the key: every batch with updates reads the whole table table={}",
@@ -289,6 +297,8 @@ impl Applier {
                 route,
                 statements,
                 keyless: None,
+                replaceable,
+                replace: None,
             },
         );
         Ok(())

@@ -10,6 +10,7 @@ use postgres::types::ToSql;
 
 use super::error::{self, ApplyError, Place};
 use super::keyless::KeylessDelete;
+use super::replace::Replace;
 use super::statements::{ALLOW_SCAN, FORBID_SCAN, KeyAccess, TableStatements};
 use super::text_array::TextArray;
 use super::{COPY_BYTES, Path, describe};
@@ -30,6 +31,8 @@ pub(super) struct At<'r, 't> {
     pub(super) changes: &'r TableChanges,
     pub(super) route: &'t Route,
     pub(super) path: Path,
+    /// Rows that are not new replace those of their key, without a delete before.
+    pub(super) replaces: bool,
     pub(super) taken_back: &'r TakenBack,
 }
 
@@ -57,6 +60,7 @@ impl<'r> At<'r, '_> {
                     first: First::Insert,
                     ..
                 } if self.path == Path::Straight => continue,
+                Net::Upsert { .. } if self.replaces => continue,
                 Net::Upsert { key, .. } => key,
                 Net::Delete { key } => {
                     net_deletes += 1;
@@ -107,6 +111,10 @@ impl<'r> At<'r, '_> {
         let mut rows = self
             .net()
             .filter_map(|net| match net {
+                Net::Upsert {
+                    first: First::Other,
+                    ..
+                } if self.replaces => None,
                 Net::Upsert { row, .. } => Some((row, 1)),
                 Net::Rows { row, inserts, .. } if inserts > 0 => Some((row, inserts)),
                 Net::Rows { .. } | Net::Delete { .. } => None,
@@ -147,6 +155,56 @@ impl<'r> At<'r, '_> {
             }
             Err(error) => Err(self.error(&error, "copy into target table")),
         }
+    }
+
+    /// Writes the rows that are not new in the place of those of their key; returns how many.
+    pub(super) fn replace_rows(
+        &self,
+        client: &mut Client,
+        replace: &Replace,
+        buffer: &mut Vec<u8>,
+    ) -> Result<u64, ApplyError> {
+        let mut writer = client
+            .copy_in(&replace.copy)
+            .map_err(|error| self.error(&error, "copy rows that replace others"))?;
+        buffer.clear();
+        for row in self.replacing_rows() {
+            self.route
+                .write_row(row, buffer)
+                .map_err(|error| self.row_error(error))?;
+            if buffer.len() >= COPY_BYTES {
+                write_pieces(&mut writer, buffer)?;
+                buffer.clear();
+            }
+        }
+        write_pieces(&mut writer, buffer)?;
+        crash::point(Point::LoaderInCopy);
+        writer
+            .finish()
+            .map_err(|error| self.error(&error, "copy rows that replace others"))?;
+        crash::point(Point::LoaderAfterCopy);
+        let count = client
+            .execute(&replace.insert, &[])
+            .map_err(|error| self.error(&error, "replace rows of target table"))?;
+        crash::point(Point::LoaderReplaced);
+        if self.round.end.is_none() {
+            client
+                .batch_execute(&replace.clear)
+                .operation("empty temporary table")?;
+        }
+        Ok(count)
+    }
+
+    /// Rows of keys that the target may have.
+    pub(super) fn replacing_rows(&self) -> impl Iterator<Item = &'r [u8]> + use<'r> {
+        self.net().filter_map(|net| match net {
+            Net::Upsert {
+                row,
+                first: First::Other,
+                ..
+            } => Some(row),
+            Net::Upsert { .. } | Net::Delete { .. } | Net::Rows { .. } => None,
+        })
     }
 
     /// Keyless rows to delete from the target, with how many equal ones go.

@@ -6,6 +6,7 @@ use postgres::Client;
 
 use super::error::{ApplyError, OverLimit};
 use super::keyless::KeylessDelete;
+use super::replace::{LEAST_ROWS, Replace};
 use super::table::{At, Copied};
 use super::{AppliedTable, Applier, Path};
 use crate::dead_letters::{DeadLetters, Item, Refusal, TakenBack};
@@ -59,13 +60,19 @@ impl Applier {
             return Ok(Written::All);
         };
         let client = &mut self.session.client;
-        let at = At {
+        let mut at = At {
             round: attempt.round,
             changes,
             route: &table.route,
             path: attempt.path,
+            replaces: false,
             taken_back: attempt.taken_back,
         };
+        // Behind a TRUNCATE there is nothing to replace.
+        at.replaces = table.replaceable
+            && attempt.path == Path::Straight
+            && !changes.truncated
+            && at.replacing_rows().nth(LEAST_ROWS).is_some();
         if changes.truncated {
             client
                 .batch_execute(&table.statements.truncate)
@@ -89,8 +96,13 @@ impl Applier {
             refused.push((&changes.layout, rows.refused));
             rows.copied
         } else {
+            let replaced = if at.replaces {
+                replace_rows(client, &at, &mut table.replace, &mut self.buffer)?
+            } else {
+                0
+            };
             match at.copy_rows(client, &table.statements, &mut self.buffer)? {
-                Copied::Rows(rows) => rows,
+                Copied::Rows(rows) => replaced + rows,
                 Copied::Duplicate => return Ok(Written::MetDuplicate),
             }
         };
@@ -135,6 +147,21 @@ fn delete_keyless(
     };
     at.delete_rows(client, keyless, deletes)?;
     Ok(deletes)
+}
+
+/// Writes rows in the place of those of their key; how many.
+fn replace_rows(
+    client: &mut Client,
+    at: &At<'_, '_>,
+    prepared: &mut Option<Replace>,
+    buffer: &mut Vec<u8>,
+) -> Result<u64, ApplyError> {
+    let number = at.changes.layout.id.0;
+    let replace = match prepared {
+        Some(replace) => replace,
+        none => none.insert(Replace::prepare(client, at.route, number)?),
+    };
+    at.replace_rows(client, replace, buffer)
 }
 
 /// The refused row that is one too many.

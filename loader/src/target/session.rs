@@ -22,13 +22,14 @@ use super::lock::{self, holder};
 use crate::progress::Progress;
 
 /// Statements are few and known: keys are found by index whatever the statistics say, and
-/// plans are made once.
+/// plans are made once. The rows of a batch fit the temporary buffers.
 const PREPARE: &str = "\
 set plan_cache_mode = force_generic_plan;
 set enable_seqscan = off;
 set enable_hashjoin = off;
 set enable_mergejoin = off;
-set lock_timeout = 0";
+set lock_timeout = 0;
+set temp_buffers = '32MB'";
 
 /// Why the target's session cannot be had or used.
 #[derive(Debug, thiserror::Error)]

@@ -1,0 +1,218 @@
+//! Batches of many rows, which replace those of their key in one statement.
+
+use crate::apply::define_items;
+use crate::bench::Bench;
+use crate::staged::{int, varchar};
+
+/// Rows that are replaced; enough for the path, see `apply::replace`.
+const ROWS: u32 = 400;
+
+/// A table that holds rows 1 to [`ROWS`], applied.
+fn filled(table: &str) -> (Bench, common::table::DefinitionId) {
+    let mut bench = Bench::new(table);
+    let items = define_items(&mut bench);
+    bench.staged.transaction(|t| {
+        for id in 1..=ROWS {
+            t.insert(items, &format!("{id}\told"));
+        }
+    });
+    bench.once();
+    (bench, items)
+}
+
+/// Rows that were updated since the table was made; a delete and an insert are no update.
+fn updated(bench: &mut Bench) -> String {
+    bench.change("select pg_stat_clear_snapshot()");
+    testkit::wait_until(crate::bench::TIMEOUT, "the statistics", || {
+        bench.rows("select n_live_tup > 0 from pg_stat_user_tables where relname = 'items'")
+            == ["t"]
+    });
+    bench
+        .rows("select n_tup_upd from pg_stat_user_tables where relname = 'items'")
+        .join("")
+}
+
+fn names(bench: &mut Bench) -> Vec<String> {
+    bench.rows("select name, count(*), min(id), max(id) from items group by 1 order by 1")
+}
+
+#[test]
+fn many_rows_are_replaced_in_place_among_deletes_and_inserts() {
+    let (mut bench, items) = filled("create table items (id integer primary key, name text)");
+    bench.staged.transaction(|t| {
+        for id in 1..=300 {
+            t.update(items, &format!("{id}\tnew"));
+        }
+        for id in 301..=320 {
+            t.delete(items, &id.to_string());
+        }
+        // Deleted and back within the batch, and moved to a key that was freed.
+        t.delete(items, "321").insert(items, "321\tback");
+        t.update_key(items, "320\tmoved", "322");
+        t.insert(items, "9000\tborn");
+    });
+    bench.once();
+    assert_eq!(
+        names(&mut bench),
+        [
+            "back|1|321|321",
+            "born|1|9000|9000",
+            "moved|1|320|320",
+            "new|300|1|300",
+            "old|78|323|400"
+        ]
+    );
+    assert_ne!(updated(&mut bench), "0");
+}
+
+#[test]
+fn rows_that_the_target_has_lost_come_back() {
+    let (mut bench, items) = filled("create table items (id integer primary key, name text)");
+    bench.change("delete from items where id between 10 and 20");
+    bench.staged.transaction(|t| {
+        for id in 1..=ROWS {
+            t.update(items, &format!("{id}\tnew"));
+        }
+    });
+    bench.once();
+    assert_eq!(names(&mut bench), ["new|400|1|400"]);
+}
+
+#[test]
+fn columns_of_the_target_alone_are_reset() {
+    let (mut bench, items) = filled(
+        "create table items (id integer primary key, note text default 'none', name text, \
+                             twice integer generated always as (id * 2) stored)",
+    );
+    bench.change("update items set note = 'by hand'");
+    bench.staged.transaction(|t| {
+        for id in 1..=ROWS - 1 {
+            t.update(items, &format!("{id}\tnew"));
+        }
+    });
+    bench.once();
+    assert_eq!(
+        bench.rows("select note, name, count(*), sum(twice) from items group by 1, 2 order by 1"),
+        ["by hand|old|1|800", "none|new|399|159600"]
+    );
+}
+
+#[test]
+fn another_unique_index_takes_the_way_by_delete_and_insert() {
+    for index in [
+        "create unique index on items (name)",
+        "create unique index on items (lower(name)) where id > 0",
+        "alter table items add exclude using btree (name with =)",
+    ] {
+        let mut bench = Bench::new(&format!(
+            "create table items (id integer primary key, name text); {index}"
+        ));
+        let items = define_items(&mut bench);
+        bench.staged.transaction(|t| {
+            for id in 1..=ROWS {
+                t.insert(items, &format!("{id}\tn{id}"));
+            }
+        });
+        bench.once();
+        // Every name moves on by one row.
+        bench.staged.transaction(|t| {
+            for id in 1..=ROWS {
+                t.update(items, &format!("{id}\tn{}", id % ROWS + 1));
+            }
+        });
+        bench.once();
+        assert_eq!(
+            bench.rows("select count(*) from items where name = 'n' || (id % 400 + 1)"),
+            ["400"],
+            "{index}"
+        );
+        assert_eq!(updated(&mut bench), "0", "{index}");
+    }
+}
+
+#[test]
+fn an_identity_that_takes_no_value_in_an_update_goes_by_delete_and_insert() {
+    let (mut bench, items) = filled(
+        "create table items (id integer generated always as identity primary key, name text)",
+    );
+    bench.staged.transaction(|t| {
+        for id in 1..=ROWS {
+            t.update(items, &format!("{id}\tnew"));
+        }
+    });
+    bench.once();
+    assert_eq!(names(&mut bench), ["new|400|1|400"]);
+}
+
+#[test]
+fn a_refused_row_among_replaced_ones_is_found() {
+    let (mut bench, items) = filled(
+        "create table items (id integer primary key, name text check (name <> 'never' and length(name) < 6))",
+    );
+    bench.set("desc.pgsql", "ignore_copy_error_count_each_table", 10);
+    bench.staged.transaction(|t| {
+        for id in 1..=ROWS {
+            let name = match id {
+                77 => "never",
+                200 => "too long",
+                _ => "new",
+            };
+            t.update(items, &format!("{id}\t{name}"));
+        }
+    });
+    bench.once();
+    assert_eq!(names(&mut bench), ["new|398|1|400"]);
+    assert_eq!(
+        bench.staging_rows("select key ->> 'id', sqlstate from mysql2gp.dead_letters order by id"),
+        ["77|23514", "200|23514"]
+    );
+}
+
+#[test]
+fn keys_that_are_one_to_the_target_are_found() {
+    let mut bench = Bench::new(
+        "create collation loose (provider = icu, locale = 'und-u-ks-level2', deterministic = false); \
+         create table items (name varchar(20) collate loose primary key, n integer)",
+    );
+    bench.set("desc.pgsql", "ignore_copy_error_count_each_table", 10);
+    let items = bench
+        .staged
+        .define("items", &[("name", varchar(20)), ("n", int())], &["name"]);
+    bench.staged.transaction(|t| {
+        for n in 1..=ROWS {
+            t.insert(items, &format!("key{n}\t0"));
+        }
+    });
+    bench.once();
+    bench.staged.transaction(|t| {
+        for n in 1..=ROWS {
+            t.update(items, &format!("key{n}\t1"));
+        }
+        t.update(items, "KEY7\t2");
+    });
+    bench.once();
+    assert_eq!(
+        bench.rows("select n, count(*) from items group by 1 order by 1"),
+        ["1|399", "2|1"]
+    );
+    assert_eq!(
+        bench.staging_rows("select count(*) from mysql2gp.dead_letters where resolved_at is null"),
+        ["1"]
+    );
+}
+
+#[test]
+fn rounds_of_one_transaction_replace_what_earlier_ones_wrote() {
+    let (mut bench, items) = filled("create table items (id integer primary key, name text)");
+    bench.set("binlogloader", "batch_bytes", 65_536);
+    let wide = "x".repeat(300);
+    bench.staged.transaction(|t| {
+        for pass in 1..=3 {
+            for id in 1..=ROWS {
+                t.update(items, &format!("{id}\t{pass}{wide}"));
+            }
+        }
+    });
+    bench.once();
+    assert_eq!(names(&mut bench), [format!("3{wide}|400|1|400")]);
+}
