@@ -8,6 +8,8 @@
 pub mod gtid;
 pub mod table;
 
+pub mod table_change;
+
 pub mod position;
 
 // The contract: staged lines between miner and loader, the checkpoint on the target.

@@ -97,6 +97,10 @@ pub struct Column {
     /// Whether the source computes the value (virtual or stored).
     #[serde(default)]
     pub generated: bool,
+    /// Whether the log leaves the column out of updates and deletes, as MariaDB 11 does with
+    /// generated ones. No row of such a version has its value: the cell says so.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unlogged: bool,
 }
 
 /// Whether an integer column holds negative numbers.

@@ -59,4 +59,41 @@ pub enum Command {
         #[arg(value_name = "FILE:POS")]
         position: BinlogPosition,
     },
+    /// List, retry or discard rows that the target refused
+    ///
+    /// A refused row is missing on the target until a later change of it is applied, or one of
+    /// these commands settles it. They work beside a running loader.
+    DeadLetters {
+        /// What to do
+        #[command(subcommand)]
+        command: DeadLetters,
+    },
+}
+
+/// What to do with rows that the target refused.
+#[derive(Debug, Subcommand)]
+pub enum DeadLetters {
+    /// Show the rows that are refused, oldest first
+    List {
+        /// Print all columns of mysql2gp.dead_letters as JSON, the rows included
+        #[arg(long)]
+        json: bool,
+    },
+    /// Try again, once the target takes such rows
+    ///
+    /// A row that the target has by now is left alone. Exits 3 if a row is still refused.
+    Retry {
+        /// Numbers that list shows; all, if there are none
+        #[arg(value_name = "ID")]
+        ids: Vec<i64>,
+    },
+    /// Give rows up: they stay missing on the target until they change at the source
+    Discard {
+        /// Numbers that list shows
+        #[arg(value_name = "ID", required = true)]
+        ids: Vec<i64>,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
 }

@@ -8,6 +8,7 @@ use postgres::error::SqlState;
 
 use crate::apply::ApplyError;
 use crate::compact::CompactError;
+use crate::dead_letters::DeadLetterError;
 use crate::fetch::FetchError;
 use crate::target::SessionError;
 
@@ -43,7 +44,10 @@ pub enum LoaderError {
     Session(#[from] SessionError),
     /// The target cannot be written.
     #[error("target: {0}")]
-    Apply(#[from] ApplyError),
+    Apply(#[source] ApplyError),
+    /// The dead letters cannot be kept.
+    #[error(transparent)]
+    DeadLetters(#[from] DeadLetterError),
     /// The target cannot be read.
     #[error("target: {0}")]
     Target(#[source] PgError),
@@ -106,6 +110,23 @@ pub enum LoaderError {
     },
 }
 
+impl From<ApplyError> for LoaderError {
+    fn from(error: ApplyError) -> Self {
+        match error {
+            ApplyError::DeadLetters(error) => Self::DeadLetters(error),
+            error @ (ApplyError::Session(_)
+            | ApplyError::Pg(_)
+            | ApplyError::Route(_)
+            | ApplyError::Hazards { .. }
+            | ApplyError::Statement(_)
+            | ApplyError::Refused { .. }
+            | ApplyError::OverLimit(_)
+            | ApplyError::TooManyDeleted { .. }
+            | ApplyError::Row { .. }) => Self::Apply(error),
+        }
+    }
+}
+
 impl LoaderError {
     /// What to do about it.
     pub fn class(&self) -> ErrorClass {
@@ -114,6 +135,7 @@ impl LoaderError {
             Self::Compact(error) => error.class(),
             Self::Session(error) => error.class(),
             Self::Apply(error) => error.class(),
+            Self::DeadLetters(error) => error.class(),
             Self::Target(error) => error.class(),
             Self::OtherStart { .. }
             | Self::StagingWithoutCheckpoint { .. }
@@ -151,7 +173,11 @@ impl LoaderError {
         if self.class() != ErrorClass::Unreachable {
             return None;
         }
-        Some(if let Self::Fetch(_) = self {
+        let of_staging = matches!(
+            self,
+            Self::Fetch(_) | Self::DeadLetters(DeadLetterError::Staging(_))
+        );
+        Some(if of_staging {
             Server::Staging
         } else {
             Server::Target

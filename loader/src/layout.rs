@@ -202,6 +202,7 @@ mod tests {
             column_type,
             nullable: false,
             generated: false,
+            unlogged: false,
         };
         let text = || ColumnType::Text {
             charset: "utf8mb4".into(),

@@ -24,6 +24,9 @@ pub mod route;
 // The target: its catalog, the session on it, the checkpoint.
 pub mod target;
 
+// Beside apply: rows that the target refused.
+pub mod dead_letters;
+
 // apply: net changes and the checkpoint into the target, one transaction per batch.
 pub mod apply;
 

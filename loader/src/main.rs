@@ -6,10 +6,9 @@ use clap::Parser as _;
 use common::error::{ErrorClass, chain, exit_code_of};
 use common::settings::{ProcessEnvironment, Settings, config_path};
 use common::shutdown::Shutdown;
-use loader::cli::{Cli, Command};
-use loader::command::reset::Confirmed;
+use loader::cli::{Cli, Command, DeadLetters};
 use loader::command::status::Format;
-use loader::command::{self, CommandError};
+use loader::command::{self, CommandError, Confirmed, dead_letters};
 use loader::pipeline::{self, Until};
 
 fn main() -> ExitCode {
@@ -85,14 +84,27 @@ fn run_command(
     match command {
         Command::Check => return command::check::run(settings, out),
         Command::Status { json } => {
-            let format = if *json { Format::Json } else { Format::Text };
-            command::status::run(settings, format, out)?;
+            command::status::run(settings, format_of(*json), out)?;
         }
         Command::Reset { yes } => {
-            let confirmed = if *yes { Confirmed::Yes } else { Confirmed::Ask };
-            command::reset::run(settings, confirmed, shutdown, out)?;
+            command::reset::run(settings, confirmed_by(*yes), shutdown, out)?;
         }
         Command::Ack { position } => command::ack::run(settings, position, shutdown, out)?,
+        Command::DeadLetters { command } => match command {
+            DeadLetters::List { json } => dead_letters::list(settings, format_of(*json), out)?,
+            DeadLetters::Retry { ids } => return dead_letters::retry(settings, ids, out),
+            DeadLetters::Discard { ids, yes } => {
+                dead_letters::discard(settings, ids, confirmed_by(*yes), out)?;
+            }
+        },
     }
     Ok(None)
+}
+
+fn format_of(json: bool) -> Format {
+    if json { Format::Json } else { Format::Text }
+}
+
+fn confirmed_by(yes: bool) -> Confirmed {
+    if yes { Confirmed::Yes } else { Confirmed::Ask }
 }

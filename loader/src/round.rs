@@ -12,6 +12,8 @@ use std::hash::BuildHasher as _;
 use std::ops::Range;
 use std::sync::Arc;
 
+use common::table::TableName;
+use common::table_change::TableChange;
 use hashbrown::{DefaultHashBuilder, HashTable};
 
 use crate::layout::Layout;
@@ -35,6 +37,17 @@ pub enum Contradictions {
     Stop,
     /// The last operation wins: the source has cascades that it does not log.
     LastWins,
+}
+
+/// An ALTER TABLE of which everything is known that it did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Statement {
+    /// The table.
+    pub table: TableName,
+    /// The statement.
+    pub text: String,
+    /// What it did to columns and rows; nothing, where it is about indexes, defaults and the like.
+    pub changes: Vec<TableChange>,
 }
 
 /// The first operation on a key within a round.
@@ -126,6 +139,8 @@ struct Entry {
     row: Slice,
     /// Bytes that the row may grow to in place.
     row_capacity: usize,
+    /// The event that brought the row.
+    event_seq: u64,
 }
 
 /// Bytes of the arena.
@@ -141,6 +156,9 @@ const ENTRY_BYTES: usize = size_of::<Entry>() + 24;
 /// Net changes of a run of source transactions.
 #[derive(Debug, Default)]
 pub struct Round {
+    /// The statement that the round consists of, if the target may show that it has been
+    /// repeated there.
+    pub statement: Option<Statement>,
     /// Whether the target may already hold changes of this part of the stream.
     pub overlap: Overlap,
     /// What to do where the stream contradicts itself.
@@ -151,6 +169,8 @@ pub struct Round {
     pub row_events: u64,
     /// First source transaction.
     pub first_transaction_seq: u64,
+    /// The event that is being merged.
+    pub event_seq: u64,
     /// The last transaction's end; `None` while a transaction is open.
     pub end: Option<Progress>,
     arena: Vec<u8>,
@@ -165,11 +185,13 @@ pub struct Round {
 impl Round {
     /// Forgets everything and keeps the memory, unless an unusual row has made it large.
     pub fn clear(&mut self, keep_bytes: usize) {
+        self.statement = None;
         self.overlap = Overlap::Exact;
         self.contradictions = Contradictions::Stop;
         self.transactions = 0;
         self.row_events = 0;
         self.first_transaction_seq = 0;
+        self.event_seq = 0;
         self.end = None;
         self.arena.clear();
         self.arena.shrink_to(keep_bytes);
@@ -296,15 +318,21 @@ impl Round {
         let table = u32::try_from(table).map_err(|_| Conflict::TooMany)?;
         let hash = self.hash(table, row);
         let found = self.find(hash, table, row);
-        let (inserts, deletes) = match found.map(|number| self.entry(number).state) {
+        let before = match found.map(|number| self.entry(number).state) {
             Some(State::Rows { inserts, deletes }) => (inserts, deletes),
             _ => (0, 0),
         };
-        let (inserts, deletes) = change(inserts, deletes).ok_or(Conflict::TooMany)?;
+        let (inserts, deletes) = change(before.0, before.1).ok_or(Conflict::TooMany)?;
         let state = State::Rows { inserts, deletes };
+        let event_seq = self.event_seq;
         match found {
             Some(number) => {
-                self.entry_mut(number).state = state;
+                let entry = self.entry_mut(number);
+                entry.state = state;
+                // Events that add rows name them; each adds one.
+                if inserts > before.0 {
+                    entry.event_seq = event_seq;
+                }
                 Ok(())
             }
             // The row is its own key.
@@ -349,6 +377,15 @@ impl Round {
 
     /// A table's net changes, once sealed.
     pub fn changes<'a>(&'a self, table: &TableChanges) -> impl Iterator<Item = Net<'a>> {
+        self.changes_with_events(table).map(|(net, _)| net)
+    }
+
+    /// A table's net changes, once sealed, each with the event that brought its row: the last
+    /// one on the key, or the last one that added an equal row.
+    pub fn changes_with_events<'a>(
+        &'a self,
+        table: &TableChanges,
+    ) -> impl Iterator<Item = (Net<'a>, u64)> {
         self.order
             .get(table.order.clone())
             .unwrap_or_default()
@@ -356,7 +393,7 @@ impl Round {
             .map(|&(_, _, number)| {
                 let entry = self.entry(number);
                 let key = self.bytes(entry.key);
-                match entry.state {
+                let net = match entry.state {
                     State::Upsert(first) => Net::Upsert {
                         key,
                         row: self.bytes(entry.row),
@@ -368,7 +405,8 @@ impl Round {
                         inserts,
                         deletes,
                     },
-                }
+                };
+                (net, entry.event_seq)
             })
     }
 
@@ -416,6 +454,7 @@ impl Round {
             key,
             row,
             row_capacity: row.len,
+            event_seq: self.event_seq,
         });
         let entries = &self.entries;
         self.index.insert_unique(hash, number, |&number| {
@@ -429,6 +468,7 @@ impl Round {
 
     fn replace_row(&mut self, number: u32, row: &[u8]) {
         let old = self.entry(number).row;
+        self.entry_mut(number).event_seq = self.event_seq;
         if row.len() <= self.entry(number).row_capacity {
             let end = old.at + row.len();
             if let Some(place) = self.arena.get_mut(old.at..end) {

@@ -65,6 +65,11 @@ impl Bench {
         self.target = server.connect(&format!("{}_target", self.name));
     }
 
+    /// Another connection to the target.
+    pub(crate) fn connect_target(&self) -> Client {
+        server().connect(&format!("{}_target", self.name))
+    }
+
     /// Sets a key of the configuration.
     pub(crate) fn set(&mut self, section: &str, key: &str, value: impl ToString) {
         self.builder = self.builder.clone().set(section, key, value);

@@ -279,6 +279,7 @@ fn define(compactor: &mut Compactor) {
                 column_type: column_type.clone(),
                 nullable: true,
                 generated: false,
+                unlogged: false,
             })
             .collect()
     };

@@ -9,6 +9,8 @@
 mod apply;
 mod bench;
 mod compact_model;
+mod dead_letters;
+mod dead_letters_random;
 mod refusals;
 mod running;
 mod staged;

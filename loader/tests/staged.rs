@@ -74,7 +74,7 @@ impl Lines {
     }
     pub(crate) fn statement(&mut self, table: &str, statement: &str) -> &mut Self {
         let mut line = Vec::new();
-        codec::write_statement(&mut line, DATABASE, table, statement);
+        codec::write_statement(&mut line, DATABASE, table, statement, None);
         self.text.push(line);
         self
     }
@@ -151,6 +151,7 @@ impl Staged {
                     column_type: column_type.clone(),
                     nullable: !key.contains(&number),
                     generated: false,
+                    unlogged: false,
                 })
                 .collect(),
             key: if key.is_empty() {

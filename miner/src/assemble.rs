@@ -14,8 +14,8 @@ use common::staging::codec::RowMark;
 use common::table::TableName;
 
 use crate::decode::{
-    ARTIFICIAL_FLAG, AlterPhase, Event, EventHeader, EventParser, MariaDbForm, QueryEvent,
-    RowImage, RowOperation, RowsEvent, TransactionPayload, XaPhase, event_name,
+    ARTIFICIAL_FLAG, AlterPhase, Event, EventHeader, EventParser, LoadData, MariaDbForm,
+    QueryEvent, RowImage, RowOperation, RowsEvent, TransactionPayload, XaPhase, event_name,
 };
 use crate::error::{MinerError, Place};
 use crate::filter::{BeforeImage, Replicated, Tables};
@@ -248,12 +248,8 @@ impl Assembler {
                 "the source logged an incident: it may have lost changes",
                 "load the tables anew and start behind this position",
             )),
-            Event::LoadData(_) => Err(refused(
-                end,
-                None,
-                "LOAD DATA is logged as a statement",
-                "set global binlog_format = 'ROW' at the source, load the tables anew and start behind this position",
-            )),
+            // The last of its events has the statement.
+            Event::LoadData(LoadData::Execute(query)) => self.query(header, &query, end),
             Event::StartEncryption
             | Event::BinlogCheckpoint { .. }
             | Event::GroupReplication { .. }
@@ -262,6 +258,7 @@ impl Assembler {
             | Event::Intvar { .. }
             | Event::Rand { .. }
             | Event::UserVar { .. }
+            | Event::LoadData(_)
             | Event::Ignorable { .. } => Ok(self.between()),
             Event::Unknown { event_type } => Err(refused(
                 end,
@@ -431,8 +428,12 @@ impl Assembler {
                     if !self.tables.selects(table) {
                         continue;
                     }
-                    self.open
-                        .push_statement(&table.database, &table.table, &text);
+                    let changes = match tables.as_slice() {
+                        [_] => self.changes(table, &text, backslash),
+                        _ => None,
+                    };
+                    let name = (table.database.as_str(), table.table.as_str());
+                    self.open.push_statement(name, &text, changes.as_deref());
                     self.tables.supersede(table, end);
                 }
                 Ok(self.end_statement(header))
@@ -462,7 +463,7 @@ impl Assembler {
             }
             Statement::DropDatabase(name) => {
                 if self.tables.selects_database(&name) {
-                    self.open.push_statement(&name, "*", &text);
+                    self.open.push_statement((&name, "*"), &text, None);
                     self.tables.supersede_database(&name, end);
                 }
                 Ok(self.end_statement(header))
@@ -473,6 +474,12 @@ impl Assembler {
             }
             Statement::Other => Ok(self.end_statement(header)),
         }
+    }
+
+    /// What an ALTER TABLE does, as JSON, where that is known in full.
+    fn changes(&self, table: &TableName, text: &str, backslash: Backslash) -> Option<String> {
+        let changes = statement::changes(text, backslash, self.tables.in_force(table))?;
+        serde_json::to_string(&changes).ok()
     }
 
     /// A statement outside of an explicit transaction is one of its own.
@@ -553,6 +560,7 @@ impl Assembler {
         end: &BinlogPosition,
     ) -> Result<Step<'static>, MinerError> {
         self.head.begun = true;
+        self.settle_unlogged(rows, end)?;
         let table = match self.tables.get(rows.table_id) {
             Some(Some(table)) => std::sync::Arc::clone(table),
             Some(None) => return Ok(Step::Open),
@@ -563,6 +571,23 @@ impl Assembler {
             self.row(&table, rows, &mut input, end)?;
         }
         Ok(Step::Open)
+    }
+
+    /// Where the images lack columns that may be generated ones, the table's version says so
+    /// first.
+    fn settle_unlogged(
+        &mut self,
+        rows: &RowsEvent<'_>,
+        end: &BinlogPosition,
+    ) -> Result<(), MinerError> {
+        let bitmaps = [rows.before, rows.after];
+        let lacking = bitmaps.into_iter().flatten().find(|image| !image.is_full());
+        match (lacking, self.tables.get(rows.table_id)) {
+            (Some(image), Some(Some(table))) if !table.decoder.suffices(image) => {
+                self.tables.leave_out_generated(rows.table_id, end)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Decodes one row's images and appends its line.

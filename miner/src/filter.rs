@@ -194,6 +194,48 @@ impl Tables {
         self.maps.get(&table_id).map(|mapped| mapped.table.as_ref())
     }
 
+    /// Finds the table's version anew because a row image of it lacks columns: MariaDB 11
+    /// leaves the generated ones out of updates and deletes. From here on no row of the table
+    /// carries them, inserts included, so that equal rows look the same.
+    ///
+    /// Which columns are generated is in no event; the catalog tells. A table without such
+    /// columns stays as it is, and so do those of MySQL, which logs them all.
+    ///
+    /// # Errors
+    /// When the catalog cannot be read, or is not of this position any more.
+    pub fn leave_out_generated(
+        &mut self,
+        table_id: u64,
+        position: &BinlogPosition,
+    ) -> Result<(), MinerError> {
+        let Some(Mapped {
+            map,
+            table: Some(table),
+        }) = self.maps.get(&table_id)
+        else {
+            return Ok(());
+        };
+        if self.flavor == Flavor::MySql {
+            return Ok(());
+        }
+        let map = Arc::clone(map);
+        let mut definition = table.definition.clone();
+        if !definition.columns.iter().any(|column| column.generated)
+            && let Some(catalog) = self.catalog_definition(&map.name, position)?
+        {
+            check_fit(&map, &catalog).map_err(|source| refuse(&map, position, source))?;
+            for (column, found) in definition.columns.iter_mut().zip(catalog.columns) {
+                column.generated = found.generated;
+            }
+        }
+        for column in &mut definition.columns {
+            column.unlogged = column.generated;
+        }
+        let table = self.replicated(&map, definition, position)?;
+        self.maps.insert(table_id, Mapped { map, table });
+        Ok(())
+    }
+
     /// Whether the list selects the table.
     pub fn selects(&self, name: &TableName) -> bool {
         self.settings.list.contains(name)
@@ -216,6 +258,14 @@ impl Tables {
         if !self.replicated.contains(&name) {
             self.replicated.push(name);
         }
+    }
+
+    /// The version in force, if rows of the table have passed.
+    pub fn in_force(&self, name: &TableName) -> Option<&TableDefinition> {
+        self.known
+            .latest
+            .get(name)
+            .map(|(_, definition)| definition)
     }
 
     /// Ends the version in force: a DDL statement that ends at `position` has passed. The next
@@ -287,6 +337,15 @@ impl Tables {
         position: &BinlogPosition,
     ) -> Result<Option<Arc<Replicated>>, MinerError> {
         let definition = self.definition(map, position)?;
+        self.replicated(map, definition, position)
+    }
+
+    fn replicated(
+        &mut self,
+        map: &TableMap,
+        definition: TableDefinition,
+        position: &BinlogPosition,
+    ) -> Result<Option<Arc<Replicated>>, MinerError> {
         if definition.key == Key::None && self.settings.keyless == Keyless::LeaveOut {
             warn!(
                 "leave out table={} which has no key: skip_no_pk_table is set",
@@ -328,7 +387,11 @@ impl Tables {
         if let Some(told) = &told
             && self.is_complete(told)
         {
-            return Ok(told.clone());
+            // What is known besides stays: which columns are generated.
+            return Ok(match self.known.latest.get(&map.name) {
+                Some((_, known)) if differs_in_generated_columns_only(told, known) => known.clone(),
+                Some(_) | None => told.clone(),
+            });
         }
         if let Some((_, known)) = self.known.latest.get(&map.name)
             && check_fit(map, known).is_ok()
@@ -416,6 +479,19 @@ impl Tables {
         });
         id
     }
+}
+
+/// Whether the two are the same save for which columns are generated.
+fn differs_in_generated_columns_only(told: &TableDefinition, known: &TableDefinition) -> bool {
+    let same = |(told, known): (&Column, &Column)| {
+        told.name == known.name
+            && told.column_type == known.column_type
+            && told.nullable == known.nullable
+    };
+    told.name == known.name
+        && told.key == known.key
+        && told.columns.len() == known.columns.len()
+        && told.columns.iter().zip(&known.columns).all(same)
 }
 
 fn refuse(map: &TableMap, position: &BinlogPosition, source: DecodeError) -> MinerError {

@@ -85,9 +85,14 @@ impl OpenTransaction {
         self.ends.push(self.lines.len());
     }
 
-    /// Appends a statement line.
-    pub fn push_statement(&mut self, database: &str, table: &str, statement: &str) {
-        codec::write_statement(&mut self.lines, database, table, statement);
+    /// Appends a statement line; `changes` is what is known of it in full, as JSON.
+    pub fn push_statement(
+        &mut self,
+        (database, table): (&str, &str),
+        statement: &str,
+        changes: Option<&str>,
+    ) {
+        codec::write_statement(&mut self.lines, database, table, statement, changes);
         self.ends.push(self.lines.len());
     }
 

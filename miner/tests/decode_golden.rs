@@ -157,7 +157,7 @@ impl Replay {
 }
 
 /// A COPY or client cell as bytes; `None` is NULL.
-fn unescape(cell: &[u8]) -> Option<Vec<u8>> {
+pub(crate) fn unescape(cell: &[u8]) -> Option<Vec<u8>> {
     if cell == b"\\N" {
         return None;
     }

@@ -3,3 +3,4 @@
 mod decode_damage;
 mod decode_events;
 mod decode_golden;
+mod second_witness;

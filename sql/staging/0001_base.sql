@@ -204,23 +204,36 @@ create table mysql2gp.batch (
     applied_at            timestamptz not null
 );
 
+-- Rows that the target refused. Written before the target commits; at its start the loader brings the table into
+-- line with mysql2gp.checkpoint_dead_letters on the target, which is the authority on what is unresolved.
 create table mysql2gp.dead_letter (
     id            bigserial primary key,
-    event_seq     bigint not null,
+    event_seq     bigint,
+    log_id        text not null,
     binlog_file   text not null,
     binlog_pos    bigint not null,
     row_number    bigint not null,
+    copy_number   integer not null,
     database_name text not null,
     table_name    text not null,
     op            text not null check (op in ('insert', 'update', 'delete')),
-    key           jsonb,
-    row           jsonb,
+    definition    jsonb not null,
+    key_cells     text,
+    row_cells     text not null,
     sqlstate      text not null,
     error         text not null,
     refused_at    timestamptz not null default now(),
     resolved_at   timestamptz,
-    unique (binlog_file, binlog_pos, row_number, database_name, table_name)
+    unique (log_id, binlog_file, binlog_pos, row_number, copy_number, database_name, table_name)
 );
+create index dead_letter_unresolved on mysql2gp.dead_letter (database_name, table_name) where resolved_at is null;
+comment on table mysql2gp.dead_letter is 'rows that the target refused; read it through mysql2gp.dead_letters';
+comment on column mysql2gp.dead_letter.row_number is 'number of its event within the source transaction, from 1';
+comment on column mysql2gp.dead_letter.copy_number is 'tells equal rows of a table without a key apart, from 1';
+comment on column mysql2gp.dead_letter.event_seq is 'its event in this staging; null when it comes from an earlier one';
+comment on column mysql2gp.dead_letter.definition is 'the table''s definition that the row was decoded with';
+comment on column mysql2gp.dead_letter.key_cells is 'staged text of the key; null in a table without one';
+comment on column mysql2gp.dead_letter.row_cells is 'staged text of the row';
 
 -- Cells of a staged line after its mark, unescaped. NULL cells are null.
 create function mysql2gp.cells(line text) returns text[]
@@ -283,12 +296,14 @@ select d.definition_id,
        d.database_name,
        d.table_name,
        c.names,
+       c.unlogged,
        coalesce(k.key_names, '{}') as key_names,
        coalesce(k.key_numbers, '{}') as key_numbers,
        cardinality(c.names) as column_count
   from mysql2gp.definition d
  cross join lateral (
-       select array_agg(e.col ->> 'name' order by e.n) as names
+       select array_agg(e.col ->> 'name' order by e.n) as names,
+              coalesce(array_agg(e.col ->> 'name') filter (where e.col ? 'unlogged'), '{}') as unlogged
          from jsonb_array_elements(d.definition -> 'columns') with ordinality as e(col, n)) c
  cross join lateral (
        select array_agg(c.names[e.i::integer + 1] order by e.n) as key_names,
@@ -326,11 +341,11 @@ select c.first_event_seq + l.events_before as event_seq,
        end as key,
        case left(l.line, 1)
            when 'K' then mysql2gp.object(d.key_names, v.cells[d.column_count + 1 :])
-           when 'u' then mysql2gp.object(d.names, v.cells[d.column_count + 1 :])
-           when 'd' then mysql2gp.object(d.names, v.cells)
+           when 'u' then mysql2gp.object(d.names, v.cells[d.column_count + 1 :]) - d.unlogged
+           when 'd' then mysql2gp.object(d.names, v.cells) - d.unlogged
        end as before,
        case
-           when left(l.line, 1) in ('I', 'U', 'K', 'u') then mysql2gp.object(d.names, v.cells[1 : d.column_count])
+           when left(l.line, 1) in ('I', 'U', 'K', 'u') then mysql2gp.object(d.names, v.cells[1 : d.column_count]) - d.unlogged
        end as after,
        case when left(l.line, 1) = 'S' then v.cells[3] end as statement
   from mysql2gp.chunk c
@@ -404,31 +419,46 @@ comment on column mysql2gp.batches.apply_ms is 'milliseconds spent on the target
 comment on column mysql2gp.batches.applied_at is 'when the target committed the batch';
 
 create view mysql2gp.dead_letters as
-select id,
-       event_seq,
-       binlog_file,
-       binlog_pos,
-       database_name,
-       table_name,
-       op,
-       key,
-       row,
-       sqlstate,
-       error,
-       refused_at,
-       resolved_at
-  from mysql2gp.dead_letter;
+select l.id,
+       l.event_seq,
+       l.binlog_file,
+       l.binlog_pos,
+       l.database_name,
+       l.table_name,
+       l.op,
+       mysql2gp.object(k.key_names, mysql2gp.cells(E'\t' || l.key_cells)) as key,
+       case
+           -- A larger one is no jsonb.
+           when octet_length(l.row_cells) < 67108864
+           then mysql2gp.object(c.names, mysql2gp.cells(E'\t' || l.row_cells))
+       end as row,
+       l.sqlstate,
+       l.error,
+       l.refused_at,
+       l.resolved_at
+  from mysql2gp.dead_letter l
+ cross join lateral (
+       select array_agg(e.col ->> 'name' order by e.n) as names
+         from jsonb_array_elements(l.definition -> 'columns') with ordinality as e(col, n)) c
+ cross join lateral (
+       select array_agg(c.names[e.i::integer + 1] order by e.n) as key_names
+         from jsonb_array_elements_text(
+                  case jsonb_typeof(l.definition -> 'key')
+                      when 'object' then coalesce(l.definition -> 'key' -> 'primary', l.definition -> 'key' -> 'unique')
+                  end) with ordinality as e(i, n)) k;
 comment on view mysql2gp.dead_letters is 'rows that the target refused';
 comment on column mysql2gp.dead_letters.id is 'number of the dead letter';
-comment on column mysql2gp.dead_letters.event_seq is 'its event in mysql2gp.events';
+comment on column mysql2gp.dead_letters.event_seq is
+    'its event in mysql2gp.events; null when it was refused before this staging began';
 comment on column mysql2gp.dead_letters.binlog_file is 'binlog file in which its transaction ends';
 comment on column mysql2gp.dead_letters.binlog_pos is 'offset at which its transaction ends';
 comment on column mysql2gp.dead_letters.database_name is 'database at the source';
 comment on column mysql2gp.dead_letters.table_name is 'table at the source';
-comment on column mysql2gp.dead_letters.op is 'insert, update or delete';
-comment on column mysql2gp.dead_letters.key is 'key columns';
-comment on column mysql2gp.dead_letters.row is 'the row that was refused';
-comment on column mysql2gp.dead_letters.sqlstate is 'the target''s SQLSTATE';
+comment on column mysql2gp.dead_letters.op is 'insert or update';
+comment on column mysql2gp.dead_letters.key is 'key columns; null in a table without a key';
+comment on column mysql2gp.dead_letters.row is
+    'the row that was refused; null above 64 MB';
+comment on column mysql2gp.dead_letters.sqlstate is 'the SQLSTATE of the refusal';
 comment on column mysql2gp.dead_letters.error is 'what the target said, without values';
 comment on column mysql2gp.dead_letters.refused_at is 'when';
 comment on column mysql2gp.dead_letters.resolved_at is 'when a later change or an operator settled it';
@@ -438,7 +468,11 @@ select r.database_name,
        r.table_name,
        p.target_table,
        r.key_columns,
-       coalesce(p.state, 'active') as state,
+       case
+           when p.state in ('paused', 'failed') then p.state
+           when h.letters > 0 then 'held'
+           else coalesce(p.state, 'active')
+       end as state,
        coalesce(p.inserts, 0) as inserts,
        coalesce(p.updates, 0) as updates,
        coalesce(p.deletes, 0) as deletes,
@@ -446,9 +480,16 @@ select r.database_name,
        round((p.inserts + p.updates + p.deletes)::numeric / nullif(p.applied_rows, 0), 2) as merge_ratio,
        p.last_commit_time,
        b.lag::numeric(18, 3) as lag_seconds,
-       p.last_error
+       coalesce(p.last_error, h.last_error) as last_error
   from mysql2gp.replicated_table r
   left join mysql2gp.table_progress p using (database_name, table_name)
+ cross join lateral (
+       select count(*) as letters,
+              count(*) || ' dead letters, the last one: ' || (array_agg(e.error order by e.id desc))[1] as last_error
+         from mysql2gp.dead_letter e
+        where e.database_name = r.database_name
+          and e.table_name = r.table_name
+          and e.resolved_at is null) h
  cross join (
        select case
                   when l.transaction_seq >= m.transaction_seq then 0
@@ -461,7 +502,7 @@ comment on column mysql2gp.tables.database_name is 'database at the source';
 comment on column mysql2gp.tables.table_name is 'table at the source';
 comment on column mysql2gp.tables.target_table is 'table on the target, with its schema';
 comment on column mysql2gp.tables.key_columns is 'columns that identify a row; empty for a table without a key';
-comment on column mysql2gp.tables.state is 'active, overlapping (an earlier load overlaps the stream), paused, held or failed';
+comment on column mysql2gp.tables.state is 'active, overlapping (an earlier load overlaps the stream), paused, held (rows of it are in the dead letters) or failed';
 comment on column mysql2gp.tables.inserts is 'inserts applied, before merging';
 comment on column mysql2gp.tables.updates is 'updates applied, before merging';
 comment on column mysql2gp.tables.deletes is 'deletes applied, before merging';
@@ -469,7 +510,7 @@ comment on column mysql2gp.tables.applied_rows is 'net changes written to the ta
 comment on column mysql2gp.tables.merge_ratio is 'row events per net change';
 comment on column mysql2gp.tables.last_commit_time is 'source commit time of the last applied change';
 comment on column mysql2gp.tables.lag_seconds is 'seconds behind the source as far as staged; 0 when all staged changes are applied';
-comment on column mysql2gp.tables.last_error is 'what last went wrong with this table';
+comment on column mysql2gp.tables.last_error is 'what is wrong with this table';
 
 create view mysql2gp.status as
 select m.source,

@@ -31,12 +31,23 @@ create table if not exists mysql2gp.checkpoint_tables (
     primary key (task, database_name, table_name)
 );
 
+-- Rows that the target refused and that nothing has settled. All that staging shows of them is here too, so that the
+-- loss of staging loses none.
 create table if not exists mysql2gp.checkpoint_dead_letters (
     task          text not null,
+    log_id        text not null,
     binlog_file   text not null,
     binlog_pos    bigint not null,
     row_number    bigint not null,
+    copy_number   integer not null,
     database_name text not null,
     table_name    text not null,
-    primary key (task, binlog_file, binlog_pos, row_number, database_name, table_name)
+    op            text not null,
+    definition    text not null,
+    key_cells     text,
+    row_cells     text not null,
+    sqlstate      text not null,
+    error         text not null,
+    refused_at    timestamptz not null,
+    primary key (task, log_id, binlog_file, binlog_pos, row_number, copy_number, database_name, table_name)
 );

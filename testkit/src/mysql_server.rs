@@ -278,6 +278,16 @@ impl MysqlServer {
         self.restart();
     }
 
+    /// Stops the server and starts a later version of it on the same data and port.
+    ///
+    /// # Panics
+    /// When it does not stop or does not come up.
+    pub fn upgrade(&mut self, to: Flavor) {
+        self.stop();
+        self.settings.flavor = to;
+        self.start();
+    }
+
     /// The end of the server's log.
     pub fn log_tail(&self) -> String {
         crate::process::tail(&self.log())

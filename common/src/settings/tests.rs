@@ -67,20 +67,10 @@ fn the_section_of_full_loads_is_ignored_and_said() {
 }
 
 #[test]
-fn a_limit_of_refused_rows_that_has_no_effect_is_said() {
-    let with = |limit: &str| {
-        let key =
-            format!("target_schema = \"test\"\nignore_copy_error_count_each_table = \"{limit}\"");
-        load(&SEED.replace("target_schema = \"test\"", &key), &[]).unwrap()
-    };
-    let says = |settings: &Settings| {
-        settings
-            .notices
-            .iter()
-            .any(|notice| notice.contains("ignore_copy_error_count_each_table"))
-    };
-    assert!(!says(&with("0")));
-    assert!(says(&with("10")));
+fn a_limit_of_refused_rows_is_taken() {
+    let key = "target_schema = \"test\"\nignore_copy_error_count_each_table = \"10\"";
+    let settings = load(&SEED.replace("target_schema = \"test\"", key), &[]).unwrap();
+    assert_eq!(settings.target.dead_letter_limit, 10);
 }
 
 #[test]

@@ -94,18 +94,6 @@ impl Raw {
                     .into(),
             );
         }
-        if self
-            .desc
-            .pgsql
-            .ignore_copy_error_count_each_table
-            .is_some_and(|limit| limit > 0)
-        {
-            check.notices.push(
-                "ignore_copy_error_count_each_table is ignored: the loader stops at the first row that the target \
-                 refuses"
-                    .into(),
-            );
-        }
         for (name, section) in [("statsd", &self.statsd), ("metrics", &self.metrics)] {
             if section.is_some() {
                 check

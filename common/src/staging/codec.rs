@@ -14,7 +14,7 @@
 //! | `u12` after… before… | update, with the full before image |
 //! | `d12` before… | delete, with the full before image |
 //! | `T12` | TRUNCATE of the table |
-//! | `S` database, table, statement | a statement on a replicated table |
+//! | `S` database, table, statement, changes? | a statement on a replicated table; what it does, as JSON, where that is known in full |
 //! | `C` sequence, file, pos, gtid, commit time (µs), events, passed | end of a source transaction |
 //!
 //! Every line belongs to the transaction that the next `C` line ends. `events` counts the
@@ -100,6 +100,8 @@ pub enum Line<'a> {
         table: &'a [u8],
         /// The statement, escaped.
         statement: &'a [u8],
+        /// What it does, where that is known in full; escaped.
+        changes: Option<&'a [u8]>,
     },
     /// End of a source transaction.
     Commit(CommitLine<'a>),
@@ -205,14 +207,24 @@ pub fn write_truncate(out: &mut Vec<u8>, definition: DefinitionId) {
     let _ = writeln!(out, "T{definition}");
 }
 
-/// Appends a statement line.
-pub fn write_statement(out: &mut Vec<u8>, database: &str, table: &str, statement: &str) {
+/// Appends a statement line; `changes` is what is known of it in full, as JSON.
+pub fn write_statement(
+    out: &mut Vec<u8>,
+    database: &str,
+    table: &str,
+    statement: &str,
+    changes: Option<&str>,
+) {
     out.extend_from_slice(b"S\t");
     escape(database.as_bytes(), out);
     out.push(b'\t');
     escape(table.as_bytes(), out);
     out.push(b'\t');
     escape(statement.as_bytes(), out);
+    if let Some(changes) = changes {
+        out.push(b'\t');
+        escape(changes.as_bytes(), out);
+    }
     out.push(b'\n');
 }
 
@@ -255,6 +267,9 @@ pub fn unescape(cell: &[u8]) -> Option<Vec<u8>> {
 
 /// How a NULL cell is written.
 pub const NULL: &[u8] = b"\\N";
+
+/// What stands for the value of a column that the log leaves out. No value is written so.
+pub const NOT_LOGGED: &[u8] = b"\\-";
 
 /// Parses one line, given without its newline.
 ///
@@ -342,6 +357,7 @@ fn parse_statement(rest: &[u8]) -> Result<Line<'_>, CodecError> {
         database: next("database")?,
         table: next("table")?,
         statement: next("statement")?,
+        changes: fields.next(),
     })
 }
 
@@ -421,12 +437,21 @@ mod tests {
     #[test]
     fn a_statement_and_a_truncate_read_back() {
         let mut out = Vec::new();
-        write_statement(&mut out, "db", "t", "alter table t\n\tadd c int");
-        out.pop();
-        let Ok(Line::Statement { statement, .. }) = parse_line(&out) else {
-            panic!("no statement");
-        };
-        assert_eq!(unescape(statement).unwrap(), b"alter table t\n\tadd c int");
+        for changes in [None, Some("[\\]")] {
+            out.clear();
+            write_statement(&mut out, "db", "t", "alter table t\n\tadd c int", changes);
+            out.pop();
+            let Ok(Line::Statement {
+                statement,
+                changes: found,
+                ..
+            }) = parse_line(&out)
+            else {
+                panic!("no statement");
+            };
+            assert_eq!(unescape(statement).unwrap(), b"alter table t\n\tadd c int");
+            assert_eq!(found.and_then(unescape), changes.map(|text| text.into()));
+        }
         assert_eq!(
             parse_line(b"T3"),
             Ok(Line::Truncate {

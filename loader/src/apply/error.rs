@@ -2,9 +2,11 @@
 
 use common::error::ErrorClass;
 use common::pg::PgError;
+use common::position::BinlogPosition;
 use common::table::TableName;
 
-use crate::route::{RouteError, RowError};
+use crate::dead_letters::{DeadLetterError, Refusal};
+use crate::route::{CellError, RouteError, RowError};
 use crate::target::SessionError;
 
 /// Why a batch cannot be applied. The target transaction is rolled back.
@@ -34,9 +36,18 @@ pub enum ApplyError {
         /// Triggers and foreign keys.
         hazards: Vec<String>,
     },
-    /// The target refuses a row.
+    /// A statement whose changes the target does not show.
     #[error(
-        "target table {} refuses a row of {} {}: {reason}; mysql2gp.events shows the rows; correct the target table \
+        "the statement at {position} on table {} changes it beyond its rows: {}; target table {} does not show that \
+         the same is done there: {}; make the same change by hand and start the loader again, with `binlog_loader ack \
+         {position}` before if what is missing is on purpose",
+        .0.source_table, .0.statement, .0.target_table, .0.lacking.join("; "),
+        position = .0.position
+    )]
+    Statement(Box<NotRepeated>),
+    /// The target refuses a row, and it is not known which.
+    #[error(
+        "target table {} refuses changes of {} {}: {refusal}; mysql2gp.events shows the rows; correct the target table \
          and start the loader again",
         place.target_table, place.source_table, place.transactions
     )]
@@ -44,8 +55,14 @@ pub enum ApplyError {
         /// Where.
         place: Box<Place>,
         /// SQLSTATE, column and constraint; never the value.
-        reason: String,
+        refusal: Refusal,
     },
+    /// The target refuses a row, and the table's dead letters are full.
+    #[error(transparent)]
+    OverLimit(Box<OverLimit>),
+    /// The dead letters cannot be kept.
+    #[error(transparent)]
+    DeadLetters(#[from] DeadLetterError),
     /// More rows of a keyless table were deleted than the stream deletes.
     #[error(
         "target table {} of {} {}: {deleted} rows would be deleted where the stream deletes {expected}; nothing was applied: \
@@ -74,6 +91,52 @@ pub enum ApplyError {
     },
 }
 
+/// A row that the target refuses and that is one too many for the dead letters.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "target table {target_table} refuses a row of {source_table} ({key}): {refusal}; it is row {row_number} of the \
+     transaction that ends at {position} (event_seq {event_seq} in mysql2gp.events), and nothing of its batch was \
+     applied: the dead letters hold {held} rows of the table and may hold {limit}, the batch has at least {found} more; \
+     correct the target table, or raise ignore_copy_error_count_each_table in [desc.pgsql], and start the loader again"
+)]
+pub struct OverLimit {
+    /// The source table.
+    pub source_table: TableName,
+    /// The target table.
+    pub target_table: String,
+    /// Names of the key columns, for the message.
+    pub key: String,
+    /// Why.
+    pub refusal: Refusal,
+    /// End of the source transaction.
+    pub position: String,
+    /// Number of the event within it.
+    pub row_number: u64,
+    /// Number of the event in this staging.
+    pub event_seq: u64,
+    /// Dead letters of the table.
+    pub held: u64,
+    /// How many there may be.
+    pub limit: u64,
+    /// Refused rows of the batch, as far as they were looked for.
+    pub found: u64,
+}
+
+/// A statement that was not repeated on the target, as far as can be seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotRepeated {
+    /// End of the statement's transaction.
+    pub position: BinlogPosition,
+    /// The source table.
+    pub source_table: TableName,
+    /// The target table.
+    pub target_table: String,
+    /// The statement, cut.
+    pub statement: String,
+    /// What the target would have to have.
+    pub lacking: Vec<String>,
+}
+
 /// Where a row was refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
@@ -92,23 +155,52 @@ impl ApplyError {
             Self::Session(error) => error.class(),
             Self::Pg(error) => error.class(),
             Self::Route(error) => error.class(),
+            Self::DeadLetters(error) => error.class(),
             Self::Hazards { .. }
+            | Self::Statement(_)
             | Self::Refused { .. }
+            | Self::OverLimit(_)
             | Self::TooManyDeleted { .. }
             | Self::Row { .. } => ErrorClass::Operator,
         }
     }
 }
 
-/// SQLSTATE, column and constraint of an error that a row has caused. The message and the
-/// context quote values; of the context only the column's name is taken.
-pub(super) fn refusal(error: &postgres::Error) -> Option<String> {
+impl ApplyError {
+    /// Whether single rows may be the cause, so that it is worth to look for them.
+    pub(super) fn may_be_rows(&self) -> bool {
+        match self {
+            Self::Refused { .. } => true,
+            Self::Row { source, .. } => refused_cell(source).is_some(),
+            Self::Pg(error) => error
+                .sqlstate()
+                .is_some_and(|sqlstate| is_of_a_row(sqlstate.code())),
+            Self::Session(_)
+            | Self::Statement(_)
+            | Self::Route(_)
+            | Self::Hazards { .. }
+            | Self::OverLimit(_)
+            | Self::DeadLetters(_)
+            | Self::TooManyDeleted { .. } => false,
+        }
+    }
+}
+
+/// SQLSTATEs that a row's values cause: data exceptions, integrity constraints, and an index
+/// entry that is too large.
+fn is_of_a_row(code: &str) -> bool {
+    code.starts_with("22") || code.starts_with("23") || code == "54000"
+}
+
+/// The refusal in an error that a row has caused. The message and the context quote values; of
+/// the context only the column's name and the line are taken.
+pub(super) fn refusal(error: &postgres::Error) -> Option<Refusal> {
     let db = error.as_db_error()?;
     let code = db.code().code();
-    if !code.starts_with("22") && !code.starts_with("23") {
+    if !is_of_a_row(code) {
         return None;
     }
-    let mut reason = format!("SQLSTATE {code} ({})", meaning(code));
+    let mut reason = meaning(code).to_owned();
     let column = db
         .column()
         .map(str::to_owned)
@@ -119,7 +211,27 @@ pub(super) fn refusal(error: &postgres::Error) -> Option<String> {
     if let Some(constraint) = db.constraint() {
         reason.push_str(&format!(", constraint {constraint}"));
     }
-    Some(reason)
+    Some(Refusal {
+        sqlstate: code.to_owned(),
+        reason,
+        line: db.where_().and_then(line_of_context),
+    })
+}
+
+/// The refusal in an error of ours; `None` when the staged text is damaged.
+pub(super) fn refused_cell(error: &RowError) -> Option<Refusal> {
+    match error {
+        RowError::CellCount
+        | RowError::Cell {
+            error: CellError::Malformed,
+            ..
+        } => None,
+        RowError::Cell { error: cell, .. } => Some(Refusal {
+            sqlstate: cell.sqlstate().to_owned(),
+            reason: error.to_string(),
+            line: None,
+        }),
+    }
 }
 
 /// What a SQLSTATE means. Source: PostgreSQL manual, appendix A.
@@ -137,8 +249,17 @@ fn meaning(code: &str) -> &'static str {
         "23505" => "duplicate key",
         "23514" => "check constraint violated",
         "23P01" => "exclusion constraint violated",
+        "54000" => "too large for an index",
         _ => "the row does not fit",
     }
+}
+
+/// The number in `COPY t, line 3, column c: "value"`.
+fn line_of_context(context: &str) -> Option<usize> {
+    let line = context.lines().find(|line| line.starts_with("COPY "))?;
+    let (_, rest) = line.split_once(", line ")?;
+    let digits = rest.split(|c: char| !c.is_ascii_digit()).next()?;
+    digits.parse().ok()
 }
 
 /// The column in `COPY t, line 3, column c: "value"`.
@@ -158,6 +279,9 @@ mod tests {
     fn only_the_column_is_taken_from_a_context() {
         let context = "COPY orders, line 3, column total: \"secret, column x: y\"";
         assert_eq!(column_of_context(context).unwrap(), "total");
+        assert_eq!(line_of_context(context), Some(3));
+        assert_eq!(line_of_context("COPY orders, line 12"), Some(12));
+        assert_eq!(line_of_context("SQL function f"), None);
         assert_eq!(column_of_context("COPY orders, line 3: \"secret\""), None);
         assert_eq!(
             column_of_context("COPY orders, line 1, column a: null input").unwrap(),

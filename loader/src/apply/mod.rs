@@ -9,13 +9,20 @@
 //! an error nothing of the batch stays. A batch larger than memory comes in several rounds,
 //! within one transaction.
 //!
+//! Where the target refuses a row, the round is written again, carefully: the row is found and
+//! goes to the dead letters, if there is room for it; its old version is deleted.
+//!
 //! It does not decide what a batch is, and it does not retry.
 
 mod error;
+mod fit;
 mod keyless;
+mod refused;
+mod single;
 mod statements;
 mod table;
 mod text_array;
+mod write;
 
 use std::collections::HashMap;
 
@@ -23,19 +30,22 @@ use common::crash::{self, Point};
 use common::pg::Operation as _;
 use common::table::{DefinitionId, TableDefinition, TableName};
 
-pub use error::{ApplyError, Place};
+pub use error::{ApplyError, NotRepeated, OverLimit, Place};
+pub use single::{Written as WrittenAlone, write_row};
 
+use crate::compact::shorten;
+use crate::dead_letters::DeadLetters;
 use crate::layout::Layout;
 use crate::progress::Progress;
-use crate::round::{Counts, Overlap, Round, TableChanges};
+use crate::round::{Counts, Round, Statement};
 use crate::route::{Route, Router};
 use crate::target::catalog;
 use crate::target::session::{ReplicaRole, SessionError, TargetSession};
 
 use keyless::KeylessDelete;
 use statements::{KeyAccess, TableStatements};
-use table::{At, Copied};
 use text_array::TextArray;
+use write::Written;
 
 /// COPY data per message. Larger ones do not help; the server reads 64 KB at a time.
 const COPY_BYTES: usize = 64 * 1024;
@@ -70,11 +80,15 @@ pub enum Outcome {
     Committed,
 }
 
-/// Whether inserts of new keys may skip the delete.
+/// How a round is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Path {
+    /// Inserts of new keys skip the delete.
     Straight,
+    /// Every touched key is deleted.
     DeleteFirst,
+    /// As before, and rows that the target refuses are looked for.
+    Careful,
 }
 
 /// Applies rounds. See the module.
@@ -85,6 +99,7 @@ pub struct Applier {
     tables: HashMap<DefinitionId, PreparedTable>,
     outcome: Outcome,
     applied: Vec<AppliedTable>,
+    dead_letters: DeadLetters,
     duplicates: u64,
     keys: Vec<TextArray>,
     buffer: Vec<u8>,
@@ -99,7 +114,12 @@ struct PreparedTable {
 
 impl Applier {
     /// Applies into the session's target, on behalf of one staging incarnation.
-    pub fn new(session: TargetSession, router: Router, staging_id: String) -> Self {
+    pub fn new(
+        session: TargetSession,
+        router: Router,
+        dead_letters: DeadLetters,
+        staging_id: String,
+    ) -> Self {
         Self {
             session,
             router,
@@ -107,6 +127,7 @@ impl Applier {
             tables: HashMap::new(),
             outcome: Outcome::Committed,
             applied: Vec::new(),
+            dead_letters,
             duplicates: 0,
             keys: Vec::new(),
             buffer: Vec::with_capacity(COPY_BYTES + COPY_BYTES / 4),
@@ -135,13 +156,16 @@ impl Applier {
     /// Applies a round; commits when it ends a batch.
     ///
     /// # Errors
-    /// When the target is away, refuses a row, or the loader is fenced. Nothing of the batch
-    /// is committed then.
+    /// When the target is away, refuses more rows than may be, or the loader is fenced.
+    /// Nothing of the batch is committed then.
     pub fn apply(&mut self, round: &Round) -> Result<Outcome, ApplyError> {
         let result = self.try_apply(round);
         match &result {
             Ok(outcome) => self.outcome = *outcome,
-            Err(_) => {
+            Err(error) => {
+                if let ApplyError::OverLimit(_) = error {
+                    self.dead_letters.given_up();
+                }
                 // The session ends or starts afresh: a failed rollback changes nothing.
                 if self.session.rollback().is_ok() {
                     self.outcome = Outcome::Committed;
@@ -186,20 +210,11 @@ impl Applier {
             }
         };
         self.outcome = Outcome::Open;
-        let applied_before = self.applied.len();
-        if self.write(round, Path::Straight)? == Written::MetDuplicate {
-            self.duplicates += 1;
-            log::warn!(
-                "target held rows that the stream inserts: applying the batch again, with deletes, {}",
-                describe(round)
-            );
-            self.applied.truncate(applied_before);
-            self.session
-                .client
-                .batch_execute(redo)
-                .operation("roll back to redo the batch")?;
-            self.write(round, Path::DeleteFirst)?;
+        if let (Some(statement), Some(end)) = (&round.statement, &round.end) {
+            self.check_fit(statement, end)?;
         }
+        self.write_somehow(round, redo)?;
+        self.dead_letters.round_written();
         let Some(end) = &round.end else {
             if before == Outcome::Committed {
                 self.session
@@ -213,7 +228,45 @@ impl Applier {
         crash::point(Point::LoaderBeforeCommit);
         self.session.commit(&self.staging_id, end)?;
         crash::point(Point::LoaderAfterCommit);
+        self.dead_letters.committed();
         Ok(Outcome::Committed)
+    }
+
+    /// Writes a round the fastest way that works; `redo` undoes an attempt.
+    fn write_somehow(&mut self, round: &Round, redo: &str) -> Result<(), ApplyError> {
+        let applied_before = self.applied.len();
+        let mut path = Path::Straight;
+        loop {
+            path = match self.write(round, path) {
+                Ok(Written::All) => return Ok(()),
+                Ok(Written::MetDuplicate) => {
+                    self.duplicates += 1;
+                    log::warn!(
+                        "target held rows that the stream inserts: applying the batch again, with deletes, {}",
+                        describe(round)
+                    );
+                    Path::DeleteFirst
+                }
+                Err(error) if path != Path::Careful && error.may_be_rows() => {
+                    log::debug!("failed to {error}");
+                    log::info!(
+                        "target refuses changes: looking for the rows {}",
+                        describe(round)
+                    );
+                    Path::Careful
+                }
+                Err(error) => return Err(error),
+            };
+            self.applied.truncate(applied_before);
+            // Temporary tables of the attempt go with it.
+            for table in self.tables.values_mut() {
+                table.keyless = None;
+            }
+            self.session
+                .client
+                .batch_execute(redo)
+                .operation("roll back to redo the batch")?;
+        }
     }
 
     fn prepare_table(&mut self, layout: &Layout) -> Result<(), ApplyError> {
@@ -221,7 +274,7 @@ impl Applier {
             return Ok(());
         }
         let definition = &layout.definition;
-        let route = self.route(definition)?;
+        let route = route_to(&mut self.session, &self.router, definition)?;
         let client = &mut self.session.client;
         let statements = TableStatements::prepare(client, &route)?;
         if statements.key_access == KeyAccess::Scan && statements.delete.is_some() {
@@ -241,95 +294,52 @@ impl Applier {
         Ok(())
     }
 
-    fn route(&mut self, definition: &TableDefinition) -> Result<Route, ApplyError> {
-        let address = self.router.address(&definition.name);
-        let found =
-            catalog::find_tables(&mut self.session.client, &address.schema, &address.table)?;
-        let target = self.router.choose(&definition.name, &address, found)?;
-        let route = self.router.route(definition, target)?;
-        if self.session.replica_role == ReplicaRole::NotPermitted
-            && !route.target.hazards.is_empty()
-        {
-            return Err(ApplyError::Hazards {
-                source_table: definition.name.clone(),
-                target_table: route.target.display(),
-                hazards: route.target.hazards.clone(),
-            });
-        }
-        Ok(route)
-    }
-
-    fn write(&mut self, round: &Round, path: Path) -> Result<Written, ApplyError> {
-        for table in round.tables() {
-            if self.write_table(round, table, path)? == Written::MetDuplicate {
-                return Ok(Written::MetDuplicate);
-            }
-        }
-        Ok(Written::All)
-    }
-
-    fn write_table(
-        &mut self,
-        round: &Round,
-        changes: &TableChanges,
-        path: Path,
-    ) -> Result<Written, ApplyError> {
-        let number = changes.layout.id.0;
-        // try_apply has prepared every table of the round.
-        let Some(table) = self.tables.get_mut(&changes.layout.id) else {
-            return Ok(Written::All);
-        };
+    /// The target must show that what the statement did at the source is done here.
+    fn check_fit(&mut self, statement: &Statement, end: &Progress) -> Result<(), ApplyError> {
+        let address = self.router.address(&statement.table);
         let client = &mut self.session.client;
-        let at = At {
-            round,
-            changes,
-            route: &table.route,
-            path: match round.overlap {
-                Overlap::Exact => path,
-                Overlap::Overlapping => Path::DeleteFirst,
-            },
-        };
-        if changes.truncated {
-            client
-                .batch_execute(&table.statements.truncate)
-                .map_err(|error| at.error(&error, "truncate target table"))?;
-            crash::point(Point::LoaderTruncated);
+        let found = catalog::find_tables(client, &address.schema, &address.table)?;
+        let target = self.router.choose(&statement.table, &address, found)?;
+        let lacking = fit::lacking(client, &target, &statement.changes, self.router.policy())?;
+        if lacking.is_empty() {
+            log::info!(
+                "the target has what the statement changed table={} position={}",
+                statement.table,
+                end.position
+            );
+            return Ok(());
         }
-        let net_deletes = if changes.layout.is_keyless() {
-            let deletes = at.count_keyless_deletes();
-            if deletes > 0 {
-                let keyless = match &mut table.keyless {
-                    Some(keyless) => keyless,
-                    none => none.insert(KeylessDelete::prepare(client, at.route, number)?),
-                };
-                at.delete_rows(client, keyless, deletes, &mut self.buffer)?;
-            }
-            deletes
-        } else {
-            at.delete_keys(client, &table.statements, &mut self.keys, &mut self.scratch)?
-        };
-        let Copied::Rows(net_upserts) =
-            at.copy_rows(client, &table.statements, &mut self.buffer)?
-        else {
-            return Ok(Written::MetDuplicate);
-        };
-        self.applied.push(AppliedTable {
-            source: at.route.source.clone(),
-            target: at.route.target.display(),
-            counts: changes.counts,
-            net_upserts,
-            net_deletes,
-        });
-        Ok(Written::All)
+        Err(ApplyError::Statement(Box::new(NotRepeated {
+            position: end.position.clone(),
+            source_table: statement.table.clone(),
+            target_table: target.display(),
+            statement: shorten(&statement.text),
+            lacking,
+        })))
     }
 }
 
-/// Whether a round could be written as it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Written {
-    All,
-    /// A straight insert met a row that was there: with deletes it can.
-    MetDuplicate,
+/// Where rows of a definition go on the session's target.
+///
+/// # Errors
+/// When there is no target table, or rows would not fit it or be safe there.
+fn route_to(
+    session: &mut TargetSession,
+    router: &Router,
+    definition: &TableDefinition,
+) -> Result<Route, ApplyError> {
+    let address = router.address(&definition.name);
+    let found = catalog::find_tables(&mut session.client, &address.schema, &address.table)?;
+    let target = router.choose(&definition.name, &address, found)?;
+    let route = router.route(definition, target)?;
+    if session.replica_role == ReplicaRole::NotPermitted && !route.target.hazards.is_empty() {
+        return Err(ApplyError::Hazards {
+            source_table: definition.name.clone(),
+            target_table: route.target.display(),
+            hazards: route.target.hazards.clone(),
+        });
+    }
+    Ok(route)
 }
 
 /// The transactions of a round, for messages.

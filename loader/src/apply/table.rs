@@ -13,6 +13,7 @@ use super::keyless::KeylessDelete;
 use super::statements::{ALLOW_SCAN, FORBID_SCAN, KeyAccess, TableStatements};
 use super::text_array::TextArray;
 use super::{COPY_BYTES, Path, describe};
+use crate::dead_letters::TakenBack;
 use crate::round::{First, Net, Round, TableChanges};
 use crate::route::{Route, RowError};
 
@@ -24,15 +25,16 @@ pub(super) enum Copied {
 }
 
 /// One table's changes and where they go.
-pub(super) struct At<'a> {
-    pub(super) round: &'a Round,
-    pub(super) changes: &'a TableChanges,
-    pub(super) route: &'a Route,
+pub(super) struct At<'r, 't> {
+    pub(super) round: &'r Round,
+    pub(super) changes: &'r TableChanges,
+    pub(super) route: &'t Route,
     pub(super) path: Path,
+    pub(super) taken_back: &'r TakenBack,
 }
 
-impl At<'_> {
-    fn net(&self) -> impl Iterator<Item = Net<'_>> {
+impl<'r> At<'r, '_> {
+    pub(super) fn net(&self) -> impl Iterator<Item = Net<'r>> + use<'r> {
         self.round.changes(self.changes)
     }
 
@@ -147,31 +149,32 @@ impl At<'_> {
         }
     }
 
-    pub(super) fn count_keyless_deletes(&self) -> u64 {
-        self.net()
-            .map(|net| match net {
-                Net::Rows { deletes, .. } => u64::from(deletes),
-                Net::Upsert { .. } | Net::Delete { .. } => 0,
-            })
-            .sum()
+    /// Keyless rows to delete from the target, with how many equal ones go.
+    pub(super) fn keyless_deletes(&self) -> impl Iterator<Item = (&'r [u8], u32)> + use<'r> {
+        let (definition, taken_back) = (self.changes.layout.id, self.taken_back);
+        self.net().filter_map(move |net| match net {
+            Net::Rows { row, deletes, .. } if deletes > 0 => {
+                let left = taken_back.left(definition, row, deletes);
+                (left > 0).then_some((row, left))
+            }
+            Net::Rows { .. } | Net::Upsert { .. } | Net::Delete { .. } => None,
+        })
     }
 
-    pub(super) fn delete_rows(
+    /// Copies the keyless rows to delete into the temporary table; how many rows they are.
+    pub(super) fn copy_deletes(
         &self,
         client: &mut Client,
         keyless: &KeylessDelete,
-        expected: u64,
         buffer: &mut Vec<u8>,
-    ) -> Result<(), ApplyError> {
+    ) -> Result<u64, ApplyError> {
         let mut writer = client
             .copy_in(&keyless.copy)
             .map_err(|error| self.error(&error, "copy rows to delete"))?;
         buffer.clear();
-        let deletes = self.net().filter_map(|net| match net {
-            Net::Rows { row, deletes, .. } if deletes > 0 => Some((row, deletes)),
-            Net::Rows { .. } | Net::Upsert { .. } | Net::Delete { .. } => None,
-        });
-        for (number, (row, deletes)) in deletes.enumerate() {
+        let mut expected = 0;
+        for (number, (row, deletes)) in self.keyless_deletes().enumerate() {
+            expected += u64::from(deletes);
             buffer.extend_from_slice(format!("{number}\t{deletes}\t").as_bytes());
             self.route
                 .write_row(row, buffer)
@@ -186,6 +189,16 @@ impl At<'_> {
             .finish()
             .map_err(|error| self.error(&error, "copy rows to delete"))?;
         crash::point(Point::LoaderKeylessCopied);
+        Ok(expected)
+    }
+
+    /// Deletes the rows that lie in the temporary table.
+    pub(super) fn delete_rows(
+        &self,
+        client: &mut Client,
+        keyless: &KeylessDelete,
+        expected: u64,
+    ) -> Result<(), ApplyError> {
         client
             .batch_execute(ALLOW_SCAN)
             .operation("prepare delete")?;
@@ -218,22 +231,22 @@ impl At<'_> {
 
     pub(super) fn error(&self, error: &postgres::Error, operation: &'static str) -> ApplyError {
         match error::refusal(error) {
-            Some(reason) => ApplyError::Refused {
+            Some(refusal) => ApplyError::Refused {
                 place: self.place(),
-                reason,
+                refusal,
             },
             None => PgError::statement(operation, error).into(),
         }
     }
 
-    fn row_error(&self, source: RowError) -> ApplyError {
+    pub(super) fn row_error(&self, source: RowError) -> ApplyError {
         ApplyError::Row {
             place: self.place(),
             source,
         }
     }
 
-    fn place(&self) -> Box<Place> {
+    pub(super) fn place(&self) -> Box<Place> {
         Box::new(Place {
             source_table: self.route.source.clone(),
             target_table: self.route.target.display(),

@@ -123,6 +123,9 @@ fn look(
             Err(error) => return Err(error.into()),
         };
         rest = left;
+        if compactor.round().statement.is_some() {
+            return Ok(Some(compactor.end().clone()));
+        }
         if !compactor.round().is_empty() {
             return Err(CommandError::ChangesBefore {
                 position: position.clone(),

@@ -191,15 +191,7 @@ fn check_tables<W: Write>(
     client: &mut Client,
     definitions: &BTreeMap<TableName, TableDefinition>,
 ) -> Result<(), CommandError> {
-    let router = Router::new(
-        &settings.rules,
-        &settings.target,
-        ValuePolicy {
-            zero_date: settings.loader.zero_date.clone(),
-            empty_string: settings.target.empty_string,
-            time_zone_minutes: settings.source.time_zone_minutes,
-        },
-    );
+    let router = Router::new(&settings.rules, &settings.target, ValuePolicy::of(settings));
     let replica = one::<String>(client, "show session_replication_role")
         .map_err(|error| CommandError::Session(error.into()))?
         == "replica";

@@ -1,22 +1,52 @@
-//! What the program does besides applying: `status`, `check`, `reset`, `ack`.
+//! What the program does besides applying: `status`, `check`, `reset`, `ack`, `dead-letters`.
 
 pub mod ack;
 
 pub mod check;
 
+pub mod dead_letters;
+
 pub mod reset;
 
 pub mod status;
 
-use std::io;
+use std::io::{self, BufRead as _, IsTerminal as _, Write};
 
 use common::error::ErrorClass;
 use common::pg::PgError;
 use common::position::BinlogPosition;
 
+use crate::apply::ApplyError;
 use crate::compact::CompactError;
+use crate::dead_letters::DeadLetterError;
 use crate::fetch::FetchError;
 use crate::target::SessionError;
+
+/// Whether the operator has confirmed on the command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Confirmed {
+    /// `--yes`.
+    Yes,
+    /// To be asked.
+    Ask,
+}
+
+/// Asks at the terminal; anything but `yes` is a no.
+fn confirm(question: &str, out: &mut impl Write) -> Result<(), CommandError> {
+    let stdin = io::stdin();
+    if !stdin.is_terminal() {
+        return Err(CommandError::NotConfirmed);
+    }
+    write!(out, "{question} [yes/no] ")?;
+    out.flush()?;
+    let mut answer = String::new();
+    stdin.lock().read_line(&mut answer)?;
+    if answer.trim() == "yes" {
+        Ok(())
+    } else {
+        Err(CommandError::NotConfirmed)
+    }
+}
 
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +60,26 @@ pub enum CommandError {
     /// The target cannot be used.
     #[error("target: {0}")]
     Session(#[from] SessionError),
+    /// The target cannot be written.
+    #[error("target: {0}")]
+    Apply(#[from] ApplyError),
+    /// The dead letters cannot be read or written.
+    #[error(transparent)]
+    DeadLetters(#[from] DeadLetterError),
+    /// There is no such dead letter.
+    #[error("there is no dead letter {id}; `binlog_loader dead-letters list` shows them")]
+    NoDeadLetter {
+        /// Its number.
+        id: i64,
+    },
+    /// The batch with the row is being applied.
+    #[error(
+        "dead letter {id}: its batch is not committed yet; try again once the loader has gone on"
+    )]
+    NotCommitted {
+        /// Its number.
+        id: i64,
+    },
     /// The staged stream is damaged.
     #[error(transparent)]
     Compact(#[from] CompactError),
@@ -80,8 +130,11 @@ impl CommandError {
             Self::Staging(error) => error.class(),
             Self::Session(error) => error.class(),
             Self::Compact(error) => error.class(),
-            Self::Output(_) | Self::NoTask { .. } => ErrorClass::Failed,
+            Self::Apply(error) => error.class(),
+            Self::DeadLetters(error) => error.class(),
+            Self::Output(_) | Self::NoTask { .. } | Self::NotCommitted { .. } => ErrorClass::Failed,
             Self::NotConfirmed
+            | Self::NoDeadLetter { .. }
             | Self::NoCheckpoint { .. }
             | Self::ChangesBefore { .. }
             | Self::NoStatement { .. } => ErrorClass::Usage,

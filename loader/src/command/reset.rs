@@ -1,22 +1,13 @@
 //! `reset`: forgets the task on the target.
 
-use std::io::{BufRead, IsTerminal as _, Write};
+use std::io::Write;
 use std::time::Duration;
 
 use common::settings::Settings;
 use common::shutdown::Shutdown;
 
-use super::CommandError;
+use super::{CommandError, Confirmed, confirm};
 use crate::target::TargetSession;
-
-/// Whether the operator has confirmed on the command line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Confirmed {
-    /// `--yes`.
-    Yes,
-    /// To be asked.
-    Ask,
-}
 
 /// Removes the task's checkpoint.
 ///
@@ -37,21 +28,11 @@ pub fn run(
         None => "no checkpoint".into(),
     };
     if confirmed == Confirmed::Ask {
-        let stdin = std::io::stdin();
-        if !stdin.is_terminal() {
-            return Err(CommandError::NotConfirmed);
-        }
-        write!(
-            out,
-            "Forget task {task} ({applied}) on {}? The next start loads from its configured position. [yes/no] ",
+        let question = format!(
+            "Forget task {task} ({applied}) on {}? The next start loads from its configured position.",
             settings.target.conninfo.address()
-        )?;
-        out.flush()?;
-        let mut answer = String::new();
-        stdin.lock().read_line(&mut answer)?;
-        if answer.trim() != "yes" {
-            return Err(CommandError::NotConfirmed);
-        }
+        );
+        confirm(&question, out)?;
     }
     session.forget_task()?;
     writeln!(

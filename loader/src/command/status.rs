@@ -25,11 +25,7 @@ pub enum Format {
 pub fn run(settings: &Settings, format: Format, out: &mut impl Write) -> Result<(), CommandError> {
     let mut client =
         pg::connect(&settings.staging, "binlog_loader status").map_err(CommandError::Staging)?;
-    if !has_views(&mut client)? {
-        return Err(CommandError::NoTask {
-            database: settings.staging.database().into(),
-        });
-    }
+    require_views(&mut client, settings)?;
     let status = read(&mut client, "mysql2gp.status", "")?
         .into_iter()
         .next()
@@ -49,15 +45,27 @@ pub fn run(settings: &Settings, format: Format, out: &mut impl Write) -> Result<
     Ok(())
 }
 
-fn has_views(client: &mut Client) -> Result<bool, CommandError> {
-    Ok(client
+/// Refuses a staging database that neither program has prepared.
+pub(super) fn require_views(client: &mut Client, settings: &Settings) -> Result<(), CommandError> {
+    let found: bool = client
         .query_one("select to_regclass('mysql2gp.status') is not null", &[])
         .operation("look for the views")
         .map_err(CommandError::Staging)?
-        .get(0))
+        .get(0);
+    if found {
+        return Ok(());
+    }
+    Err(CommandError::NoTask {
+        database: settings.staging.database().into(),
+    })
 }
 
-fn read(client: &mut Client, view: &str, order: &str) -> Result<Vec<Value>, CommandError> {
+/// Rows of a view, as JSON.
+pub(super) fn read(
+    client: &mut Client,
+    view: &str,
+    order: &str,
+) -> Result<Vec<Value>, CommandError> {
     let rows = client
         .query(
             &format!("select to_json(r)::text from {view} r {order}"),
@@ -182,7 +190,8 @@ fn write_tables(tables: &[Value], out: &mut impl Write) -> Result<(), CommandErr
     Ok(())
 }
 
-fn show(value: Option<&Value>) -> String {
+/// A JSON value for a person.
+pub(super) fn show(value: Option<&Value>) -> String {
     match value {
         None | Some(Value::Null) => "-".into(),
         Some(Value::String(text)) => text.clone(),

@@ -139,7 +139,7 @@ fn contradiction(
 }
 
 /// The statement on one line, at most 200 characters.
-fn shorten(statement: &str) -> String {
+pub fn shorten(statement: &str) -> String {
     let one_line = statement.split_whitespace().collect::<Vec<_>>().join(" ");
     match one_line.char_indices().nth(200) {
         Some((end, _)) => format!("{}...", one_line.get(..end).unwrap_or_default()),

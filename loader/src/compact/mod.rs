@@ -30,13 +30,13 @@ use common::position::{BinlogFile, BinlogPosition, TimelineId};
 use common::staging::codec::{self, CommitLine, Line, Passed, RowMark};
 use common::table::{DefinitionId, TableDefinition, TableName};
 
-pub use error::CompactError;
+pub use error::{CompactError, shorten};
 
 use merge::{MergeError, merge};
 
 use crate::layout::Layout;
 use crate::progress::{Progress, StagedPosition, StagedTimeline, Timeline};
-use crate::round::{Contradictions, Overlap, Round};
+use crate::round::{Contradictions, Overlap, Round, Statement};
 
 /// Where a round ends.
 #[derive(Clone, Debug)]
@@ -92,7 +92,7 @@ pub struct Compactor {
     open: Option<Open>,
     /// Whether the round must end with the open transaction.
     last_of_round: bool,
-    statement: Option<Statement>,
+    statement: Option<Staged>,
     scratch: Vec<u8>,
 }
 
@@ -105,10 +105,18 @@ struct Open {
     lines: u64,
 }
 
+/// The open transaction's statement.
 #[derive(Debug)]
-struct Statement {
-    table: TableName,
-    text: String,
+struct Staged {
+    statement: Statement,
+    /// Whether the target can show that the same was done there.
+    proof: Proof,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Proof {
+    Possible,
+    Impossible,
 }
 
 enum Step {
@@ -312,7 +320,8 @@ impl Compactor {
                 database,
                 table,
                 statement,
-            } => self.statement(database, table, statement),
+                changes,
+            } => self.statement((database, table), statement, changes)?,
         };
         if let (Step::Next | Step::PauseBehind(_), Some(open)) = (&step, &mut self.open) {
             open.next_event_seq += 1;
@@ -331,6 +340,7 @@ impl Compactor {
             return Ok(self.pause_before());
         };
         self.open_round();
+        self.round.event_seq = self.open.as_ref().map_or(0, |open| open.next_event_seq);
         let merged = match self.layouts.get(&definition) {
             Some(layout) => merge(
                 &mut self.round,
@@ -365,19 +375,37 @@ impl Compactor {
         Ok(Step::Next)
     }
 
-    fn statement(&mut self, database: &[u8], table: &[u8], statement: &[u8]) -> Step {
+    fn statement(
+        &mut self,
+        (database, table): (&[u8], &[u8]),
+        statement: &[u8],
+        changes: Option<&[u8]>,
+    ) -> Result<Step, CompactError> {
         if !self.round.is_empty() {
-            return self.pause_before();
+            return Ok(self.pause_before());
         }
         let text = |cell| {
             let bytes = codec::unescape(cell).unwrap_or_default();
             String::from_utf8_lossy(&bytes).into_owned()
         };
-        self.statement = Some(Statement {
-            table: TableName::new(text(database), text(table)),
-            text: text(statement),
+        let known = changes
+            .map(|changes| serde_json::from_str(&text(changes)))
+            .transpose()
+            .map_err(|_| self.damaged(codec::CodecError::Field { field: "changes" }))?;
+        // One of several tables: the others are not looked at.
+        let proof = match (&known, &self.statement) {
+            (Some(_), None) => Proof::Possible,
+            (Some(_), Some(_)) | (None, _) => Proof::Impossible,
+        };
+        self.statement = Some(Staged {
+            statement: Statement {
+                table: TableName::new(text(database), text(table)),
+                text: text(statement),
+                changes: known.unwrap_or_default(),
+            },
+            proof,
         });
-        Step::Next
+        Ok(Step::Next)
     }
 
     fn commit(&mut self, commit: &CommitLine<'_>, skipping: bool) -> Result<Step, CompactError> {
@@ -420,16 +448,22 @@ impl Compactor {
             event_seq: self.open.as_ref().map_or(0, |open| open.next_event_seq - 1),
             committed_at_us: Some(commit.committed_at_us),
         };
-        if let Some(statement) = self.statement.take() {
-            self.end = end;
-            let end = self.end_with_gtids();
-            return Err(CompactError::Statement {
-                end: Box::new(end),
-                table: statement.table,
-                statement: statement.text,
-            });
-        }
+        let staged = self.statement.take();
         self.open_round();
+        if let Some(Staged { statement, proof }) = staged {
+            // Rows of the statement's own transaction would need its changes first.
+            if proof == Proof::Impossible || lines > 1 {
+                self.end = end;
+                let end = self.end_with_gtids();
+                return Err(CompactError::Statement {
+                    end: Box::new(end),
+                    table: statement.table,
+                    statement: statement.text,
+                });
+            }
+            self.round.statement = Some(statement);
+            self.last_of_round = true;
+        }
         Ok(Step::PauseBehind(self.end_transaction(end)))
     }
 

@@ -103,7 +103,7 @@ pub struct ReplicatedTable {
     /// Key columns; none for a keyless table.
     pub key_columns: Vec<String>,
     /// Rows that the loader has put on the target and not taken away, as far as counted;
-    /// `None` when a TRUNCATE makes the count meaningless or nothing is counted yet.
+    /// `None` when a TRUNCATE or refused rows make the count meaningless or nothing is counted yet.
     pub counted_rows: Option<i64>,
 }
 
@@ -168,7 +168,10 @@ impl Fetcher {
             .client
             .query(
                 "select r.database_name, r.table_name, r.key_columns, \
-                        case when p.truncates = 0 then p.inserts - p.deletes end as counted_rows \
+                        case when p.truncates = 0 and not exists ( \
+                                 select 1 from mysql2gp.dead_letter e \
+                                  where e.database_name = r.database_name and e.table_name = r.table_name) \
+                             then p.inserts - p.deletes end as counted_rows \
                    from mysql2gp.replicated_table r \
                    left join mysql2gp.table_progress p using (database_name, table_name) \
                   order by r.database_name, r.table_name",

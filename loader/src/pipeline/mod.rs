@@ -32,6 +32,7 @@ use crossbeam_channel::bounded;
 
 use crate::apply::Applier;
 use crate::compact::{Compactor, Limits};
+use crate::dead_letters::DeadLetters;
 use crate::error::{LoaderError, Server};
 use crate::fetch::{Fetcher, MinerRow, StagingTask};
 use crate::progress::{Progress, StagedPosition, Timeline};
@@ -258,11 +259,7 @@ impl Runner<'_> {
         let router = Router::new(
             &self.settings.rules,
             &self.settings.target,
-            ValuePolicy {
-                zero_date: self.settings.loader.zero_date.clone(),
-                empty_string: self.settings.target.empty_string,
-                time_zone_minutes: self.settings.source.time_zone_minutes,
-            },
+            ValuePolicy::of(self.settings),
         );
         let Some(miner) = self.wait_for_miner(fetcher, None)? else {
             return Ok(None);
@@ -292,6 +289,13 @@ impl Runner<'_> {
             self.goal = Some(miner.staged.clone());
         }
         let place = fetcher.seek(&miner, &checkpoint)?;
+        let dead_letters = DeadLetters::open(
+            &self.settings.staging,
+            &self.settings.task.name,
+            self.settings.target.dead_letter_limit,
+            &checkpoint,
+            &mut session.client,
+        )?;
         let start = Progress {
             timeline: Arc::new(Timeline {
                 id: checkpoint.timeline_id.clone(),
@@ -307,6 +311,7 @@ impl Runner<'_> {
         Ok(Some(Begin {
             task,
             router,
+            dead_letters,
             start,
             // A position that is asked for is of the log that is mined now.
             mined: miner.staged.timeline_id,
@@ -368,6 +373,7 @@ impl Runner<'_> {
         let Begin {
             task,
             router,
+            dead_letters,
             start,
             mined,
         } = begin;
@@ -403,7 +409,7 @@ impl Runner<'_> {
             },
             start,
         );
-        let mut applier = Applier::new(session, router, task.staging_id);
+        let mut applier = Applier::new(session, router, dead_letters, task.staging_id);
         let ended = self.threads(fetcher, compactor, &mut applier);
         match (applier.into_session(), &ended) {
             (Ok(session), Err(error)) => self.keep(session, error),
@@ -491,6 +497,7 @@ struct Outage {
 struct Begin {
     task: StagingTask,
     router: Router,
+    dead_letters: DeadLetters,
     start: Progress,
     /// Timeline that the miner is in.
     mined: TimelineId,

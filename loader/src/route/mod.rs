@@ -74,6 +74,11 @@ impl Router {
         }
     }
 
+    /// What the configuration says about values.
+    pub fn policy(&self) -> &ValuePolicy {
+        &self.policy
+    }
+
     /// Where the rules send a table.
     pub fn address(&self, source: &TableName) -> Address {
         let rule = self.rules.iter().find(|rule| rule.matches(source));
@@ -199,6 +204,16 @@ impl Router {
         let target_column = target.columns.get(position).ok_or_else(missing)?;
         let adapter = if target_column.fill == Fill::Generated {
             Adapter::Skip
+        } else if column.unlogged {
+            return Err(format!(
+                "column {} is generated at the source, whose log leaves it out of updates and deletes: make the \
+                 target's a generated one too, alter table {} drop column {quoted}, add column {quoted} {} generated \
+                 always as (...) stored",
+                target_column.name,
+                target.quoted(),
+                target_column.type_text,
+                quoted = quote_identifier(&target_column.name),
+            ));
         } else {
             types::adapter(&column.column_type, target_column, &self.policy).ok_or_else(|| {
                 format!(
@@ -241,7 +256,7 @@ fn key_column(cell: &Cell, target: &TargetTable) -> Option<KeyColumn> {
 }
 
 /// The name that equals `name`, else the only one that equals it up to letter case.
-fn unique_match<'a>(
+pub(crate) fn unique_match<'a>(
     name: &str,
     candidates: impl Iterator<Item = &'a String>,
 ) -> Result<Option<usize>, Vec<String>> {

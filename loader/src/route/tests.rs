@@ -23,6 +23,7 @@ fn column(name: &str, column_type: ColumnType) -> Column {
         column_type,
         nullable: true,
         generated: false,
+        unlogged: false,
     }
 }
 
@@ -172,6 +173,34 @@ fn rows_are_adapted_cell_by_cell_and_generated_columns_left_out() {
             Err(RowError::CellCount)
         );
     }
+}
+
+#[test]
+fn a_column_that_is_not_logged_must_be_the_targets_own() {
+    let mut source = definition();
+    source.columns[2].unlogged = true;
+    let mut total = target_column("total", "float8");
+    let columns = |total: &TargetColumn| {
+        vec![
+            target_column("id", "int4"),
+            target_column("day", "date"),
+            total.clone(),
+        ]
+    };
+    let error = router(Vec::new())
+        .route(&source, target("orders", columns(&total)))
+        .unwrap_err()
+        .to_string();
+    for word in ["shop.Orders", "total", "generated"] {
+        assert!(error.contains(word), "{error}");
+    }
+    total.fill = Fill::Generated;
+    let route = router(Vec::new())
+        .route(&source, target("orders", columns(&total)))
+        .unwrap();
+    let mut out = Vec::new();
+    route.write_row(b"7\t2024-01-02\t\\-", &mut out).unwrap();
+    assert_eq!(out, b"7\t2024-01-02\n");
 }
 
 #[test]

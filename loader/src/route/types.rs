@@ -3,7 +3,7 @@
 //! An explicit allow-list: what is not listed is refused by name. Nothing is listed that
 //! could change a value silently (fewer digits, a shorter varchar, a narrower number).
 
-use common::settings::{EmptyString, ZeroDate};
+use common::settings::{EmptyString, Settings, ZeroDate};
 use common::table::{ColumnType, IntegerWidth, Sign};
 
 use super::cell::{Adapter, text_adapter};
@@ -18,6 +18,17 @@ pub struct ValuePolicy {
     pub empty_string: EmptyString,
     /// Minutes east of UTC for TIMESTAMP in a column without time zone.
     pub time_zone_minutes: i32,
+}
+
+impl ValuePolicy {
+    /// As configured.
+    pub fn of(settings: &Settings) -> Self {
+        Self {
+            zero_date: settings.loader.zero_date.clone(),
+            empty_string: settings.target.empty_string,
+            time_zone_minutes: settings.source.time_zone_minutes,
+        }
+    }
 }
 
 /// How the source type's cells go into the target column; `None` when they may not.

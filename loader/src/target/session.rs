@@ -109,7 +109,7 @@ impl TargetSession {
         lock_timeout: Duration,
         shutdown: &Shutdown,
     ) -> Result<Self, SessionError> {
-        let mut session = Self::connect(conninfo, task)?;
+        let mut session = Self::open_beside(conninfo, task)?;
         lock::take(&mut session, lock_timeout, shutdown, None)?;
         Ok(session)
     }
@@ -126,13 +126,18 @@ impl TargetSession {
         shutdown: &Shutdown,
         before: Option<i64>,
     ) -> Result<Self, SessionError> {
-        let mut session = Self::connect(conninfo, &task.name)?;
+        let mut session = Self::open_beside(conninfo, &task.name)?;
         pg::set_keepalive(&mut session.client, task.keepalive_timeout)?;
         lock::take(&mut session, task.lock_timeout, shutdown, before)?;
         Ok(session)
     }
 
-    fn connect(conninfo: &Conninfo, task: &str) -> Result<Self, SessionError> {
+    /// Connects without the lock, beside a loader that may be running: for a row that is
+    /// locked otherwise.
+    ///
+    /// # Errors
+    /// When the server is away.
+    pub fn open_beside(conninfo: &Conninfo, task: &str) -> Result<Self, SessionError> {
         let mut client = pg::connect(conninfo, "binlog_loader")?;
         client
             .batch_execute(PREPARE)

@@ -106,6 +106,7 @@ fn column(row: &CatalogColumn) -> Result<Column, Problem> {
         column_type: text.column_type()?,
         nullable: row.nullable,
         generated,
+        unlogged: false,
     })
 }
 

@@ -12,6 +12,10 @@ use super::table_map::{TableMap, WireColumn, wire};
 /// Collation id of binary strings.
 const BINARY_COLLATION: u64 = 63;
 
+/// What MariaDB calls the hidden columns behind unique indexes over long texts.
+/// Source: MariaDB `sql/sql_table.cc`, make_unique_invisible_field_name.
+const HIDDEN_HASH: &str = "DB_ROW_HASH_";
+
 /// Derives the definition in force at a table map from the event itself, which needs
 /// `binlog_row_metadata=FULL` at the source.
 ///
@@ -108,6 +112,12 @@ fn column(
     hint: Option<&Column>,
 ) -> Result<Column, DecodeError> {
     let name = said.name.clone().unwrap_or_default();
+    if name.starts_with(HIDDEN_HASH) {
+        return Err(DecodeError::Definition {
+            table: Box::new(map.name.clone()),
+            reason: Box::new(DefinitionFault::HiddenColumn { column: name }),
+        });
+    }
     let source = ColumnSource {
         map,
         name: &name,
@@ -125,6 +135,7 @@ fn column(
         column_type,
         nullable: wire.nullable,
         generated: hint.is_some_and(|hint| hint.generated),
+        unlogged: false,
         name,
     })
 }

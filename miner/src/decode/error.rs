@@ -65,7 +65,7 @@ pub enum DecodeError {
         limit: u64,
     },
     /// A definition does not describe the rows that an event carries.
-    #[error("{table}: definition does not fit the event: {misfit}")]
+    #[error("{table}: definition does not fit the event: {misfit}; {}", misfit.remedy())]
     Misfit {
         /// The table.
         table: Box<TableName>,
@@ -73,7 +73,10 @@ pub enum DecodeError {
         misfit: Box<Misfit>,
     },
     /// A column's type or charset cannot be decoded.
-    #[error("{table}: column {column} has {type_name}, which is not supported")]
+    #[error(
+        "{table}: column {column} has {type_name}, which is not supported: take the table out of the list, or give \
+         the column another type, load the table anew and start behind this position"
+    )]
     UnsupportedColumn {
         /// The table.
         table: Box<TableName>,
@@ -91,9 +94,7 @@ pub enum DecodeError {
         reason: Box<DefinitionFault>,
     },
     /// A row image without all columns (`binlog_row_image` is not FULL).
-    #[error(
-        "{table}: row image has {present} of {columns} columns: set binlog_row_image = FULL (MariaDB 11 leaves generated columns out of updates and deletes even so)"
-    )]
+    #[error("{table}: row image has {present} of {columns} columns: set binlog_row_image = FULL")]
     PartialRowImage {
         /// The table.
         table: Box<TableName>,
@@ -161,6 +162,26 @@ pub enum Misfit {
     },
 }
 
+impl Misfit {
+    /// What to do about it.
+    fn remedy(&self) -> &'static str {
+        match self {
+            Self::ColumnCount { expected, found } if found > expected => {
+                "the source logs columns that the table does not show (a hidden primary key, or the hash of a unique \
+                 index over long texts), or it was altered without a log: give it a primary key of its own and \
+                 shorter indexes, load it anew and start behind this position, or take it out of the list"
+            }
+            Self::Table { .. }
+            | Self::ColumnCount { .. }
+            | Self::NoColumns
+            | Self::Column { .. }
+            | Self::KeyColumn { .. } => {
+                "load the table anew and start behind this position, or take it out of the list"
+            }
+        }
+    }
+}
+
 /// Why no definition could be derived.
 #[derive(Debug, PartialEq, Eq, Error)]
 pub enum DefinitionFault {
@@ -174,6 +195,15 @@ pub enum DefinitionFault {
         column: String,
         /// What is missing.
         missing: &'static str,
+    },
+    /// A column that the table does not show.
+    #[error(
+        "column {column} is a hidden one of the source, the hash of a unique index over long texts: take the table \
+         out of the list, or make the index one over shorter texts, load the table anew and start behind this position"
+    )]
+    HiddenColumn {
+        /// The column.
+        column: String,
     },
     /// A text that should be UTF-8, or in a known charset, is not.
     #[error("column {column}: a label or name is not valid in its charset")]

@@ -1,8 +1,9 @@
 //! Row images: from the bytes of a rows event to canonical COPY text.
 //!
 //! Wire: a bitmap of NULL columns, then the values that are not NULL, each as its type
-//! has it, without separators.
+//! has it, without separators. Both speak of the columns in the image only.
 
+use common::staging::codec::NOT_LOGGED;
 use common::table::{TableDefinition, TableName};
 
 use super::binary::{push_geometry, push_inet4, push_inet6, push_uuid, push_vector};
@@ -112,6 +113,8 @@ struct PlannedColumn {
     plan: CellPlan,
     name: String,
     type_name: &'static str,
+    /// Left out of updates and deletes, hence never carried.
+    unlogged: bool,
 }
 
 impl RowDecoder {
@@ -132,6 +135,7 @@ impl RowDecoder {
                 plan,
                 name: column.name.clone(),
                 type_name: type_name(&column.column_type),
+                unlogged: column.unlogged,
             })
             .collect();
         Ok(Self {
@@ -145,7 +149,8 @@ impl RowDecoder {
         self.columns.len()
     }
 
-    /// Decodes one full row image from the front of `input` and appends its cells.
+    /// Decodes one full row image from the front of `input` and appends its cells. Columns
+    /// that are not logged may be absent, and get the same cell whether they are or not.
     ///
     /// # Errors
     /// A partial image, a cut one, or a value that is not exact in text. `image` is then
@@ -156,7 +161,7 @@ impl RowDecoder {
         present: ColumnBitmap<'_>,
         image: &mut RowImage,
     ) -> Result<(), DecodeError> {
-        if present.columns() != self.columns.len() || !present.is_full() {
+        if present.columns() != self.columns.len() || !self.suffices(present) {
             return Err(DecodeError::PartialRowImage {
                 table: Box::new(self.table.clone()),
                 present: present.count(),
@@ -164,31 +169,74 @@ impl RowDecoder {
             });
         }
         let mark = image.mark();
-        let decoded = self.decode_cells(input, image);
+        let decoded = self.decode_cells(input, present, image);
         if decoded.is_err() {
             image.rewind(&mark);
         }
         decoded
     }
 
-    fn decode_cells(&self, input: &mut &[u8], image: &mut RowImage) -> Result<(), DecodeError> {
-        let nulls =
-            take(input, bitmap_bytes(self.columns.len())).map_err(|_| DecodeError::CutRow {
-                table: Box::new(self.table.clone()),
-            })?;
+    /// Whether the image lacks no column but those that are not logged.
+    pub fn suffices(&self, present: ColumnBitmap<'_>) -> bool {
+        present.is_full()
+            || self
+                .columns
+                .iter()
+                .enumerate()
+                .all(|(index, column)| column.unlogged || present.contains(index))
+    }
+
+    fn decode_cells(
+        &self,
+        input: &mut &[u8],
+        present: ColumnBitmap<'_>,
+        image: &mut RowImage,
+    ) -> Result<(), DecodeError> {
+        let full = present.is_full();
+        let count = if full {
+            self.columns.len()
+        } else {
+            present.count()
+        };
+        let nulls = take(input, bitmap_bytes(count)).map_err(|_| DecodeError::CutRow {
+            table: Box::new(self.table.clone()),
+        })?;
+        let mut place = 0;
         for (index, column) in self.columns.iter().enumerate() {
             if !image.ends.is_empty() {
                 image.text.push_plain(b"\t");
             }
-            if bit(nulls, index) {
-                image.text.push_plain(NULL);
+            if !full && !present.contains(index) {
+                image.text.push_plain(NOT_LOGGED);
             } else {
-                column
-                    .plan
-                    .decode(input, &mut image.text)
-                    .map_err(|source| self.cell_error(column, source))?;
+                self.decode_cell(column, bit(nulls, place), input, image)?;
+                place += 1;
             }
             image.ends.push(image.text.bytes.len());
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn decode_cell(
+        &self,
+        column: &PlannedColumn,
+        is_null: bool,
+        input: &mut &[u8],
+        image: &mut RowImage,
+    ) -> Result<(), DecodeError> {
+        let mark = column.unlogged.then(|| image.mark());
+        if is_null {
+            image.text.push_plain(NULL);
+        } else {
+            column
+                .plan
+                .decode(input, &mut image.text)
+                .map_err(|source| self.cell_error(column, source))?;
+        }
+        if let Some(mark) = mark {
+            image.rewind(&mark);
+            image.text.push_plain(NOT_LOGGED);
         }
         Ok(())
     }
@@ -294,6 +342,7 @@ mod tests {
             column_type,
             nullable: true,
             generated: false,
+            unlogged: false,
         };
         let varchar = |charset: &str| ColumnType::Varchar {
             max_chars: 10,
@@ -391,9 +440,39 @@ mod tests {
             .unwrap_err();
         assert_eq!(
             error.to_string(),
-            "d.t: row image has 2 of 3 columns: set binlog_row_image = FULL (MariaDB 11 leaves \
-             generated columns out of updates and deletes even so)"
+            "d.t: row image has 2 of 3 columns: set binlog_row_image = FULL"
         );
+    }
+
+    #[test]
+    fn a_column_that_is_not_logged_may_be_absent_and_never_has_a_value() {
+        let (map, mut definition) = table();
+        definition.columns[1].unlogged = true;
+        let decoder = RowDecoder::new(&map, &definition, NulBytePolicy::Error).unwrap();
+        let mut image = RowImage::new();
+        let without = ColumnBitmap::new(&[0x05], 3).unwrap();
+        for (row, present) in [
+            (ROW, full()),
+            (b"\x02\x01\0\0\0\x02\xc3\xa9", full()),
+            (b"\0\x01\0\0\0\x02\xc3\xa9", without),
+        ] {
+            let mut input = row;
+            image.clear();
+            decoder.decode(&mut input, present, &mut image).unwrap();
+            assert!(input.is_empty());
+            assert_eq!(image.text(), "1\t\\-\té".as_bytes());
+        }
+        // The bitmap of NULL values has a bit for each column that is there.
+        image.clear();
+        decoder
+            .decode(&mut &b"\x02\x01\0\0\0"[..], without, &mut image)
+            .unwrap();
+        assert_eq!(image.text(), b"1\t\\-\t\\N");
+        let without_key = ColumnBitmap::new(&[0x06], 3).unwrap();
+        assert!(matches!(
+            decoder.decode(&mut &ROW[..], without_key, &mut image),
+            Err(DecodeError::PartialRowImage { .. })
+        ));
     }
 
     #[test]
@@ -449,7 +528,10 @@ mod tests {
         let error = RowDecoder::new(&wider, &definition, NulBytePolicy::Error).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "d.t: definition does not fit the event: 3 columns expected, 4 found"
+            "d.t: definition does not fit the event: 3 columns expected, 4 found; the source logs columns that the \
+             table does not show (a hidden primary key, or the hash of a unique index over long texts), or it was \
+             altered without a log: give it a primary key of its own and shorter indexes, load it anew and start \
+             behind this position, or take it out of the list"
         );
         let mut other = map.clone();
         other.columns[1].metadata = 20;
@@ -457,14 +539,16 @@ mod tests {
         assert_eq!(
             error.to_string(),
             "d.t: definition does not fit the event: column t: VARCHAR(10) latin1 expected, \
-             VARCHAR or VARBINARY of 20 bytes found"
+             VARCHAR or VARBINARY of 20 bytes found; load the table anew and start behind this position, or take \
+             it out of the list"
         );
         let mut other = map;
         other.columns[0].type_code = wire::LONGLONG;
         let error = RowDecoder::new(&other, &definition, NulBytePolicy::Error).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "d.t: definition does not fit the event: column id: INT expected, BIGINT found"
+            "d.t: definition does not fit the event: column id: INT expected, BIGINT found; load the table anew and \
+             start behind this position, or take it out of the list"
         );
     }
 
@@ -478,7 +562,8 @@ mod tests {
         let error = RowDecoder::new(&map, &definition, NulBytePolicy::Error).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "d.t: column t has character set swe7, which is not supported"
+            "d.t: column t has character set swe7, which is not supported: take the table out of the list, or give \
+             the column another type, load the table anew and start behind this position"
         );
     }
 }

@@ -63,7 +63,7 @@ const ROWS: [(&str, &str); 44] = [
     ("COMPRESSED columns", ""),
     (
         "generated columns",
-        "virtual and stored; MariaDB 11.8 logs no full row of updates and deletes, which are refused",
+        "virtual and stored; MariaDB 11.8 leaves them out of updates and deletes: there they must be the target's own",
     ),
     ("invisible columns", ""),
     ("values of 17 MiB", ""),

@@ -210,21 +210,54 @@ fn zero_dates_in_a_key_are_refused_whatever_the_policy() {
 }
 
 #[test]
-fn updates_that_mariadb_11_8_logs_without_generated_columns_stop_the_miner() {
+fn a_plain_column_for_a_generated_one_that_mariadb_11_8_does_not_log_is_refused() {
     let source = source(Flavor::MariaDb118);
     let task = task(&source, "refused_generated");
     let mut connection = writer(&source);
     for statement in [
-        "create table refused.t (id int primary key, a int, v int as (a * 2) virtual)",
+        "create table refused.t (id int primary key, a int, odd int as (a * 2) virtual)",
         "insert into refused.t (id, a) values (1, 1)",
         "update refused.t set a = 2",
     ] {
         execute(&mut connection, statement);
     }
-    assert_says(
-        &task.miner_refuses(),
-        &["refused.t", "2 of 3 columns", "generated columns"],
+    task.target_sql("create table refused.t (id integer primary key, a integer, odd integer)");
+    for log in [task.loader_refuses(), task.check_refuses()] {
+        assert_says(
+            &log,
+            &["refused.t", "column odd", "generated", "alter table"],
+        );
+    }
+    task.target_sql(
+        "alter table refused.t drop column odd, add column odd integer generated always as (a * 2) stored",
     );
+    task.carry();
+    task.assert_value("select odd from refused.t", "4");
+}
+
+#[test]
+fn row_images_without_plain_columns_stop_the_miner() {
+    for (flavor, image) in [
+        (Flavor::MariaDb118, "minimal"),
+        (Flavor::MariaDb1011, "noblob"),
+        (Flavor::Mysql97, "noblob"),
+    ] {
+        let source = source(flavor);
+        let task = task(&source, &format!("refused_{image}_{}", flavor.name()));
+        let mut connection = writer(&source);
+        for statement in [
+            "create table refused.t (id int primary key, b blob, odd int as (id * 2) virtual)",
+            "insert into refused.t (id, b) values (1, 'x'), (2, 'y')",
+            &format!("set session binlog_row_image = {image}"),
+            "delete from refused.t where id = 2",
+        ] {
+            execute(&mut connection, statement);
+        }
+        assert_says(
+            &task.miner_refuses(),
+            &["refused.t", "of 3 columns", "binlog_row_image = FULL"],
+        );
+    }
 }
 
 #[test]

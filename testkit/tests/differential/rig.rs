@@ -127,6 +127,12 @@ impl Task {
         said
     }
 
+    /// A query on the target gives this value.
+    #[track_caller]
+    pub(crate) fn assert_value(&self, query: &str, expected: &str) {
+        assert_eq!(postgres().value(&self.target, query), expected, "{query}");
+    }
+
     /// Runs statements on the target.
     pub(crate) fn target_sql(&self, statements: &str) {
         postgres().sql(&self.target, statements);

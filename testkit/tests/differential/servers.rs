@@ -161,7 +161,7 @@ fn prove(flavor: Flavor) -> Proof {
     clock.lap("compare");
 
     for_each(flavor, &mut connection, &tables, |connection, table| {
-        if table.is_logged_in_full(flavor) {
+        if table.changes_are_logged(flavor) {
             table.second_round(connection);
         }
     });

@@ -168,58 +168,54 @@ pub(crate) fn order_of_columns(database: &'static str) -> Table {
     }
 }
 
-pub(crate) fn generated_columns(database: &'static str) -> Table {
+/// Generated columns that go into plain ones, and such that the target computes itself, with
+/// a key and without.
+pub(crate) fn generated_columns(database: &'static str) -> Vec<Table> {
     const ROW: &str = "generated columns";
     let (double, name) = ("as (a * 2)", "as (concat('s', coalesce(a, ''), b))");
-    let column = |label: &str, source: String, target: &str, claim: &str| {
-        Column::new(label, &source, target)
-            .generated()
-            .claims(ROW, Kind::Default, claim)
-    };
     let text = "varchar(40) character set utf8mb4";
-    let plain = "carried into a plain column";
-    let own = "left to the target's own";
-    Table {
-        database,
-        name: "generated_columns".to_owned(),
-        shape: Shape::Numbered,
-        columns: vec![
-            Column::new("a", "int null", "integer"),
-            column(
-                "virtual_plain",
-                format!("int {double} virtual"),
-                "integer",
-                plain,
-            ),
-            Column::new("b", "varchar(20) character set utf8mb4 null", "varchar(20)"),
-            column(
-                "stored_plain",
-                format!("{text} {name} stored"),
-                "varchar(40)",
-                plain,
-            ),
-            column(
-                "virtual_generated",
-                format!("int {double} virtual"),
-                "integer generated always as (a * 2) stored",
-                own,
-            ),
-            column(
-                "stored_generated",
-                format!("{text} {name} stored"),
-                "varchar(40) generated always as ('s' || coalesce(a::text, '') || b) stored",
-                own,
-            ),
-            Column::new("z", "int null", "integer"),
-        ],
-        rows: [
-            ["10", "'x'", "1"],
-            ["null", "'ü\\t'", "2"],
-            ["-5", "null", "null"],
-        ]
-        .map(|row| row.map(str::to_owned).to_vec())
-        .to_vec(),
-    }
+    let table = |suffix: &str, shape, targets: [&str; 2], claim: &str| {
+        let column = |label: &str, source: String, target: &str| {
+            Column::new(label, &source, target)
+                .generated()
+                .claims(ROW, Kind::Default, claim)
+        };
+        let [double_target, name_target] = targets;
+        Table {
+            database,
+            name: format!("generated_{suffix}"),
+            shape,
+            columns: vec![
+                Column::new("a", "int null", "integer"),
+                column("v", format!("int {double} virtual"), double_target),
+                Column::new("b", "varchar(20) character set utf8mb4 null", "varchar(20)"),
+                column("s", format!("{text} {name} stored"), name_target),
+                Column::new("z", "int null", "integer"),
+            ],
+            rows: [
+                ["10", "'x'", "1"],
+                ["null", "'ü\\t'", "2"],
+                ["-5", "null", "null"],
+            ]
+            .map(|row| row.map(str::to_owned).to_vec())
+            .to_vec(),
+        }
+    };
+    let own = [
+        "integer generated always as (a * 2) stored",
+        "varchar(40) generated always as ('s' || coalesce(a::text, '') || b) stored",
+    ];
+    let own_claim = "left to the target's own";
+    vec![
+        table(
+            "carried",
+            Shape::Numbered,
+            ["integer", "varchar(40)"],
+            "carried into a plain column",
+        ),
+        table("own", Shape::Numbered, own, own_claim),
+        table("keyless", Shape::Keyless, own, own_claim),
+    ]
 }
 
 pub(crate) fn invisible_columns(database: &'static str) -> Table {
@@ -383,7 +379,7 @@ pub(crate) fn tables(
 ) -> Vec<Table> {
     let mut tables = charset_tables(database, charsets, random);
     tables.push(order_of_columns(database));
-    tables.push(generated_columns(database));
+    tables.extend(generated_columns(database));
     tables.push(keys_that_differ_in_case(database));
     if flavor != Flavor::Mysql57 {
         tables.push(invisible_columns(database));

@@ -337,14 +337,13 @@ impl Table {
         }
     }
 
-    /// Whether this server logs all columns of updates and deletes: MariaDB 11.8 leaves out
-    /// the generated ones, which is refused.
-    pub(crate) fn is_logged_in_full(&self, flavor: Flavor) -> bool {
+    /// Whether this server logs all that the target needs of updates and deletes: MariaDB
+    /// 11.8 leaves out generated columns, which the target must then compute itself.
+    pub(crate) fn changes_are_logged(&self, flavor: Flavor) -> bool {
         flavor != Flavor::MariaDb118
-            || self
-                .columns
-                .iter()
-                .all(|column| column.fill == Fill::Inserted)
+            || self.columns.iter().all(|column| {
+                column.fill == Fill::Inserted || column.target.contains("generated always")
+            })
     }
 
     /// Updates, deletes, and more inserts.

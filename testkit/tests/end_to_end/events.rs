@@ -205,6 +205,21 @@ fn compressed_transactions_of_mysql_are_read() {
 }
 
 #[test]
+fn rows_events_of_version_1_from_mysql_are_read() {
+    compressed_logs_are_read(Flavor::Mysql57, &["--log-bin-use-v1-row-events=ON"]);
+}
+
+#[test]
+fn anonymous_transactions_of_mysql_are_read() {
+    for flavor in [Flavor::Mysql57, Flavor::Mysql97] {
+        compressed_logs_are_read(
+            flavor,
+            &["--gtid-mode=OFF", "--enforce-gtid-consistency=OFF"],
+        );
+    }
+}
+
+#[test]
 fn compressed_events_of_mariadb_are_read() {
     compressed_logs_are_read(
         Flavor::MariaDb1011,
@@ -346,6 +361,71 @@ fn foreign_keys_that_change_rows_without_a_log_are_refused() {
             .write();
         once(&files);
         rig.assert_equal(&task, &["t", "child"]);
+    }
+}
+
+/// A new table whose rows come with the statement that makes it.
+#[test]
+fn rows_of_a_create_table_as_select_arrive() {
+    for flavor in [Flavor::MariaDb1011, Flavor::MariaDb118, Flavor::Mysql97] {
+        let rig = Rig::new(MysqlServer::start_default(flavor));
+        let task = rig.small_task("selected");
+        let files = task.config.write();
+        rig.source_sql(&[
+            "insert into t values (1, 'one'), (2, 'two')",
+            "create table made (primary key (id)) as select id, v from t",
+            "insert into made values (3, 'three')",
+        ]);
+        rig.target_sql(
+            &task,
+            "create table made (id integer primary key, v varchar(20))",
+        );
+        once(&files);
+        rig.assert_equal(&task, &["t", "made"]);
+        assert_eq!(rig.target_value(&task, "select count(*) from made"), "3");
+    }
+}
+
+/// MariaDB may log an ALTER TABLE when it begins and when it ends: it happens at the end, if
+/// it does not fail.
+#[test]
+fn an_alter_table_in_two_phases_stands_where_it_ends() {
+    for flavor in [Flavor::MariaDb1011, Flavor::MariaDb118] {
+        let source = MysqlServer::builder(flavor)
+            .arg("--binlog-alter-two-phase=ON")
+            .start();
+        let rig = Rig::new(source);
+        let task = rig.small_task("phases");
+        let files = task.config.write();
+        rig.source_sql(&["insert into t values (1, 'x'), (2, 'x')"]);
+        let mut connection = rig.source.connect();
+        let failed = mysql::prelude::Queryable::query_drop(
+            &mut connection,
+            "alter table app.t add unique key (v)",
+        );
+        assert!(failed.is_err(), "two rows have the same value");
+        rig.source_sql(&[
+            "insert into t values (3, 'y')",
+            "alter table t add column w int",
+            "insert into t values (4, 'z', 4)",
+        ]);
+        assert_ends(&mut miner(&files, &["--once"]), 0, &[]);
+        let mut loading = loader(&files, &["--once"]);
+        assert_ends(
+            &mut loading,
+            3,
+            &["app.t", "add column w", "lacks column w"],
+        );
+        assert_eq!(count(&rig, &task), "3");
+        rig.target_sql(&task, "alter table t add column w integer");
+        assert_ends(&mut loader(&files, &["--once"]), 0, &[]);
+        rig.assert_equal(&task, &["t"]);
+        let statements = "select count(*) from mysql2gp.events where op = 'ddl'";
+        assert_eq!(
+            rig.staging.value(&task.staging, statements),
+            "1",
+            "{flavor}"
+        );
     }
 }
 

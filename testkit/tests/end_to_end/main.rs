@@ -26,8 +26,19 @@ mod sources;
 /// Tables that do not fit, statements that are not carried.
 mod tables;
 
+/// Columns that events and tables see differently.
+mod columns;
+/// Rows that the target refuses.
+mod dead_letters;
+
+/// ALTER TABLE, and whether the target has done the same.
+mod altered;
+
 /// Transactions and events beyond plain ones.
 mod events;
+
+/// What has surprised replication tools before.
+mod traps;
 
 /// Two copies of a program.
 mod copies;

@@ -130,6 +130,118 @@ fn a_session_that_logs_statements_or_partial_rows_stops_the_miner() {
     assert_ends(&mut miner(&files, &[]), 3, &["statement", "binlog_format"]);
 }
 
+/// A task that begins at the end of the source's log.
+fn task_from_here(rig: &Rig, name: &str) -> TaskBuilder {
+    let task = rig.task(name);
+    rig.target_sql(
+        &task,
+        "create table t (id integer primary key, v varchar(20)); create table old_engine (id integer, v text)",
+    );
+    let (file, position) = rig.source.binlog_end();
+    task.config
+        .set("src.mysql", "binlogfile", &file)
+        .set("src.mysql", "binlogfile_offset", position)
+        .tables(&["t", "old_engine"])
+}
+
+#[test]
+fn load_data_as_a_statement_passes_by_and_is_refused_where_it_fills_a_replicated_table() {
+    for flavor in Flavor::ALL {
+        let rig = Rig::new(MysqlServer::start_default(flavor));
+        let _ = rig.small_task("unused");
+        rig.source_sql(&[
+            "create table aside (id int primary key, v varchar(20))",
+            "create table old_engine (id int, v text) engine = myisam",
+        ]);
+        let file = rig.source.data_directory().join("rows.csv");
+        std::fs::write(&file, "1\tone\n2\ttwo\n").unwrap();
+        let load =
+            |table: &str| format!("load data infile '{}' into table {table}", file.display());
+        let config = task_from_here(&rig, "loads");
+        rig.source_sql(&[
+            "insert into t values (7, 'before')",
+            "set session binlog_format = 'STATEMENT'",
+            &load("aside"),
+            "set session binlog_format = 'ROW'",
+            // As rows there is nothing special about it.
+            &load("t"),
+        ]);
+        let files = config.write();
+        assert_ends(&mut miner(&files, &["--once"]), 0, &[]);
+        assert_ends(&mut loader(&files, &["--once"]), 0, &[]);
+        let copied = rig.target().value(
+            "loads_target",
+            "select string_agg(v, ' ' order by id) from copy.t",
+        );
+        assert_eq!(copied, "one two before", "{flavor}");
+
+        for table in ["t", "old_engine"] {
+            let config = task_from_here(&rig, &format!("refused_{table}"));
+            let from = rig.source.binlog_end();
+            rig.source_sql(&[
+                "delete from t",
+                "set session binlog_format = 'STATEMENT'",
+                &load(table),
+            ]);
+            let name = format!("app.{table}");
+            assert_refused(
+                &config,
+                3,
+                &[&name, "LOAD", "binlog_format = 'ROW'", &from.0],
+            );
+        }
+    }
+}
+
+/// A server that could not log all of a change to a table without transactions says so with
+/// an INCIDENT event.
+#[test]
+fn an_incident_stops_the_miner_at_its_position() {
+    for flavor in [Flavor::MariaDb1011, Flavor::Mysql57, Flavor::Mysql97] {
+        let rig = Rig::new(
+            MysqlServer::builder(flavor)
+                .arg("--binlog-stmt-cache-size=4096")
+                .arg("--max-binlog-stmt-cache-size=4096")
+                .start(),
+        );
+        let _ = rig.small_task("unused");
+        rig.source_sql(&["create table old_engine (id int, v text) engine = myisam"]);
+        let config = task_from_here(&rig, "incident");
+        rig.source_sql(&["insert into t values (1, 'before')"]);
+        let tuples: Vec<String> = (0..64)
+            .map(|id| format!("({id}, repeat('x', 2000))"))
+            .collect();
+        let mut connection = rig.source.connect();
+        let insert = format!("insert into app.old_engine values {}", tuples.join(", "));
+        let refused = mysql::prelude::Queryable::query_drop(&mut connection, insert);
+        assert!(refused.is_err(), "{flavor}: the cache takes it all");
+        let logged: Vec<_> = rig
+            .source
+            .query("show binary logs")
+            .into_iter()
+            .filter_map(|row| row.into_iter().next().flatten())
+            .flat_map(|file| rig.source.query(&format!("show binlog events in '{file}'")))
+            .filter(|event| event.get(2) == Some(&Some("Incident".to_owned())))
+            .collect();
+        let [incident] = logged.as_slice() else {
+            panic!("{flavor}: not one incident but {logged:?}");
+        };
+        let end = incident.get(4).cloned().flatten().unwrap();
+        let file = incident.first().cloned().flatten().unwrap();
+        assert_refused(
+            &config,
+            3,
+            &["incident", "load the tables anew", &format!("{file}:{end}")],
+        );
+        // What came before is kept.
+        assert_ends(&mut loader(&config.write(), &["--once"]), 0, &[]);
+        let before = rig
+            .target()
+            .value("incident_target", "select v from copy.t");
+        assert_eq!(before, "before", "{flavor}");
+    }
+}
+
 #[test]
 fn a_binlog_file_that_is_not_there_is_answered_with_those_that_are() {
     let rig = Rig::start();

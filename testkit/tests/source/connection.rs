@@ -199,3 +199,31 @@ fn without_tls_on_the_server_only_preferred_and_disabled_connect() {
         &["connect to source"],
     );
 }
+
+/// The plugin that MySQL 5.7 has by default, and none at all.
+#[test]
+fn mysql_5_7_knows_native_and_empty_passwords() {
+    let source = MysqlServer::start_default(Flavor::Mysql57);
+    let rig = Rig::start();
+    create_table(&source);
+    source.sql(
+        "create user native@'%' identified with mysql_native_password by 'secret'; \
+         grant all on *.* to native@'%'; \
+         create user empty@'%' identified with mysql_native_password by ''; \
+         grant all on *.* to empty@'%'",
+    );
+    let native = task(&rig, "native", &source, "native");
+    assert!(!warns(&with(&native, &[("ssl_mode", "disabled")])));
+    refused(
+        &with(&native, &[("password", "wrong")]),
+        2,
+        &["Access denied"],
+    );
+    let empty = with(&native, &[("user", "empty"), ("password", "")]);
+    assert!(!warns(&empty));
+    refused(
+        &with(&empty, &[("password", "secret")]),
+        2,
+        &["Access denied"],
+    );
+}

@@ -1,0 +1,185 @@
+//! One round's changes into the target, table by table, and what is refused into the dead
+//! letters.
+
+use common::crash::{self, Point};
+use postgres::Client;
+
+use super::error::{ApplyError, OverLimit};
+use super::keyless::KeylessDelete;
+use super::table::{At, Copied};
+use super::{AppliedTable, Applier, Path};
+use crate::dead_letters::{DeadLetters, Item, Refusal, TakenBack};
+use crate::layout::Layout;
+use crate::round::{Overlap, Round, TableChanges};
+
+/// Whether a round could be written as it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Written {
+    All,
+    /// A straight insert met a row that was there: with deletes it can.
+    MetDuplicate,
+}
+
+impl Applier {
+    /// Writes the round in the open transaction.
+    pub(super) fn write(&mut self, round: &Round, path: Path) -> Result<Written, ApplyError> {
+        if path == Path::Careful {
+            self.dead_letters.refresh()?;
+        }
+        let taken_back = self.dead_letters.settle(&mut self.session.client, round)?;
+        let mut refused = Vec::new();
+        for table in round.tables() {
+            let attempt = Attempt {
+                round,
+                path: match (round.overlap, path) {
+                    (Overlap::Overlapping, Path::Straight) => Path::DeleteFirst,
+                    (Overlap::Exact | Overlap::Overlapping, path) => path,
+                },
+                taken_back: &taken_back,
+            };
+            if self.write_table(attempt, table, &mut refused)? == Written::MetDuplicate {
+                return Ok(Written::MetDuplicate);
+            }
+        }
+        for (layout, rows) in &refused {
+            self.dead_letters
+                .record(&mut self.session.client, layout, rows)?;
+        }
+        Ok(Written::All)
+    }
+
+    fn write_table<'r>(
+        &mut self,
+        attempt: Attempt<'r>,
+        changes: &'r TableChanges,
+        refused: &mut Vec<(&'r Layout, Vec<(Item<'r>, Refusal)>)>,
+    ) -> Result<Written, ApplyError> {
+        // try_apply has prepared every table of the round.
+        let Some(table) = self.tables.get_mut(&changes.layout.id) else {
+            return Ok(Written::All);
+        };
+        let client = &mut self.session.client;
+        let at = At {
+            round: attempt.round,
+            changes,
+            route: &table.route,
+            path: attempt.path,
+            taken_back: attempt.taken_back,
+        };
+        if changes.truncated {
+            client
+                .batch_execute(&table.statements.truncate)
+                .map_err(|error| at.error(&error, "truncate target table"))?;
+            crash::point(Point::LoaderTruncated);
+        }
+        let net_deletes = if changes.layout.is_keyless() {
+            delete_keyless(client, &at, &mut table.keyless, &mut self.buffer)?
+        } else if attempt.path == Path::Careful {
+            at.delete_keys_carefully(client, &table.statements, &mut self.keys)?
+        } else {
+            at.delete_keys(client, &table.statements, &mut self.keys, &mut self.scratch)?
+        };
+        let net_upserts = if attempt.path == Path::Careful {
+            let room = self.dead_letters.room(&at.route.source);
+            let rows = at.copy_rows_carefully(client, &table.statements, room)?;
+            if let Some((item, refusal)) = over(&rows.refused, room) {
+                return Err(over_limit(&mut self.dead_letters, &at, item, refusal, room));
+            }
+            say_refused(&at, &rows.refused);
+            refused.push((&changes.layout, rows.refused));
+            rows.copied
+        } else {
+            match at.copy_rows(client, &table.statements, &mut self.buffer)? {
+                Copied::Rows(rows) => rows,
+                Copied::Duplicate => return Ok(Written::MetDuplicate),
+            }
+        };
+        self.applied.push(AppliedTable {
+            source: at.route.source.clone(),
+            target: at.route.target.display(),
+            counts: changes.counts,
+            net_upserts,
+            net_deletes,
+        });
+        Ok(Written::All)
+    }
+}
+
+/// What the tables of a round have in common while they are written.
+#[derive(Clone, Copy)]
+struct Attempt<'r> {
+    round: &'r Round,
+    path: Path,
+    taken_back: &'r TakenBack,
+}
+
+/// Deletes the rows of a keyless table; how many.
+fn delete_keyless(
+    client: &mut Client,
+    at: &At<'_, '_>,
+    prepared: &mut Option<KeylessDelete>,
+    buffer: &mut Vec<u8>,
+) -> Result<u64, ApplyError> {
+    if at.keyless_deletes().next().is_none() {
+        return Ok(0);
+    }
+    let number = at.changes.layout.id.0;
+    let keyless = match prepared {
+        Some(keyless) => keyless,
+        none => none.insert(KeylessDelete::prepare(client, at.route, number)?),
+    };
+    let deletes = if at.path == Path::Careful {
+        at.copy_deletes_carefully(client, keyless)?
+    } else {
+        at.copy_deletes(client, keyless, buffer)?
+    };
+    at.delete_rows(client, keyless, deletes)?;
+    Ok(deletes)
+}
+
+/// The refused row that is one too many.
+fn over<'i, 'r>(refused: &'i [(Item<'r>, Refusal)], room: u64) -> Option<&'i (Item<'r>, Refusal)> {
+    refused.get(usize::try_from(room).ok()?)
+}
+
+fn over_limit(
+    dead_letters: &mut DeadLetters,
+    at: &At<'_, '_>,
+    item: &Item<'_>,
+    refusal: &Refusal,
+    room: u64,
+) -> ApplyError {
+    let place = match dead_letters.place(item.event_seq) {
+        Ok(place) => place,
+        Err(error) => return error.into(),
+    };
+    let key = match at.route.key_names().as_slice() {
+        [] => "no key".to_owned(),
+        names => format!("key {}", names.join(", ")),
+    };
+    ApplyError::OverLimit(Box::new(OverLimit {
+        source_table: at.route.source.clone(),
+        target_table: at.route.target.display(),
+        key,
+        refusal: refusal.clone(),
+        position: place.position.to_string(),
+        row_number: place.row_number,
+        event_seq: item.event_seq,
+        held: dead_letters.limit().saturating_sub(room),
+        limit: dead_letters.limit(),
+        found: room.saturating_add(1),
+    }))
+}
+
+fn say_refused(at: &At<'_, '_>, refused: &[(Item<'_>, Refusal)]) {
+    let Some((_, refusal)) = refused.first() else {
+        return;
+    };
+    log::warn!(
+        "target refused rows, which go to the dead letters: binlog_loader dead-letters list shows them table={} \
+         target={} rows={} first=\"{refusal}\"",
+        at.route.source,
+        at.route.target.display(),
+        refused.len()
+    );
+}
