@@ -346,28 +346,31 @@ impl<'a> Assembly<'a> {
         self.hand_over(UnitEnd::Open)
     }
 
+    /// Chunk numbers may have gone on into another segment since, so the next chunk begins one
+    /// of its own.
     fn rewound(&mut self, sequences: Sequences) -> Flow {
-        self.take_back(sequences);
+        self.take_back(sequences, self.segment_no + 1);
         self.send(Message::Rewind(sequences))
     }
 
-    /// Takes the numbers back. Chunk numbers may have gone on into another segment since, so
-    /// the next chunk begins one of its own.
-    fn take_back(&mut self, sequences: Sequences) {
+    /// Takes the numbers back, and goes on in this segment.
+    fn take_back(&mut self, sequences: Sequences, segment_no: i64) {
         self.packer.rewind(sequences);
         self.tuples.clear();
-        self.next_segment();
+        self.begin_segment(segment_no);
     }
 
-    fn next_segment(&mut self) {
-        self.segment_no += 1;
+    fn begin_segment(&mut self, segment_no: i64) {
+        self.segment_no = segment_no;
         self.segment_bytes = 0;
-        self.packer.next_segment(self.segment_no);
+        self.packer.next_segment(segment_no);
     }
 
+    /// The segments that the transaction began are gone with it, and their numbers are used
+    /// again: a first segment that is not the first number would look like one that was dropped.
     fn abandoned(&mut self) -> Flow {
         if let Some(sequences) = self.before_open.take() {
-            self.take_back(sequences);
+            self.take_back(sequences, StagingSession::next_segment(&sequences));
         }
         if self.send(Message::Abandon) == Flow::Stop {
             return Flow::Stop;
@@ -405,7 +408,7 @@ impl<'a> Assembly<'a> {
             end,
         };
         if self.segment_bytes >= Stager::segment_bytes() {
-            self.next_segment();
+            self.begin_segment(self.segment_no + 1);
         }
         self.writer_idle = false;
         self.last_handed_over = Instant::now();

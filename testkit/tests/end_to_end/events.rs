@@ -152,6 +152,29 @@ fn rolled_back_rows_do_not_arrive_from_mysql_9_7() {
     rolled_back_rows_do_not_arrive(source);
 }
 
+/// The first thing that the source logs is rolled back after parts of it were staged.
+#[test]
+fn a_large_first_transaction_that_is_rolled_back_leaves_nothing() {
+    let rig = Rig::start();
+    let task = rig.small_task("rolled_back_first");
+    let files = task.config.write();
+    rig.source_sql(&[
+        "begin",
+        &insert_many(0),
+        // With this, MariaDB logs it all.
+        "create temporary table not_logged (id int)",
+        "rollback",
+        "insert into t values (1, 'first')",
+    ]);
+    let mut mining = miner(&files, &[]);
+    rig.wait_staged(&task);
+    // The loader begins where nothing was dropped from staging.
+    let mut loading = loader(&files, &[]);
+    rig.wait_applied(&task, &mut [&mut mining, &mut loading]);
+    rig.assert_equal(&task, &["t"]);
+    assert_eq!(count(&rig, &task), "1");
+}
+
 /// Whatever the source compresses arrives.
 fn compressed_logs_are_read(flavor: Flavor, options: &[&str]) {
     let source = options
