@@ -54,6 +54,17 @@ impl ProgressLog {
         }
     }
 
+    /// A part of a large transaction is written and not committed; logs when the interval is
+    /// over.
+    pub fn part(&mut self, transaction_seq: u64, row_events: u64) {
+        if self.since.elapsed() >= INTERVAL {
+            log::info!(
+                "applying a large transaction transaction_seq={transaction_seq} row_events={row_events}"
+            );
+            *self = Self::new();
+        }
+    }
+
     fn log(&self, batch: &AppliedBatch) {
         let lag = batch
             .progress

@@ -50,6 +50,15 @@ pub struct Statement {
     pub changes: Vec<TableChange>,
 }
 
+/// A statement on one line, at most 200 characters, for messages.
+pub fn shorten(statement: &str) -> String {
+    let one_line = statement.split_whitespace().collect::<Vec<_>>().join(" ");
+    match one_line.char_indices().nth(200) {
+        Some((end, _)) => format!("{}...", one_line.get(..end).unwrap_or_default()),
+        None => one_line,
+    }
+}
+
 /// The first operation on a key within a round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum First {

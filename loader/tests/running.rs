@@ -380,10 +380,16 @@ fn a_stop_in_an_oversized_transaction_leaves_nothing_of_it() {
               and application_name = 'binlog_loader'",
         ) == ["1"]
     });
+    // How far it is shows, though nothing of it is committed.
+    let backlog = "select backlog_transactions, backlog_rows between 1 and 1999, backlog_rows from mysql2gp.status";
+    wait_until(TIMEOUT, "some progress", || {
+        bench.staging_rows(backlog)[0].starts_with("1|t|")
+    });
     running.program.sigterm();
     let (code, log) = running.finish();
     assert_eq!(code, 0, "{log}");
     assert_eq!(bench.rows(COUNT), ["0"]);
+    assert_eq!(bench.staging_rows(backlog), ["1|f|2000"]);
     bench.rows("drop trigger slow on items");
     bench.once();
     assert_eq!(bench.rows(COUNT), ["2000"]);

@@ -80,6 +80,7 @@ create table mysql2gp.loader (
 ) with (fillfactor = 10);
 comment on table mysql2gp.loader is 'what the loader has applied, copied from the target for inspection';
 comment on column mysql2gp.loader.transaction_seq is 'last applied transaction, in this staging''s numbering';
+comment on column mysql2gp.loader.event_seq is 'last applied event, or last written one of a large transaction that is not committed yet';
 insert into mysql2gp.loader default values;
 
 -- Versions of table definitions; staged rows name the version they were decoded with.
@@ -572,7 +573,8 @@ comment on column mysql2gp.status.miner_lag_seconds is 'source to staging; 0 whe
 comment on column mysql2gp.status.loader_lag_seconds is 'staging to target';
 comment on column mysql2gp.status.total_lag_seconds is 'source to target; 0 when everything the source committed is applied';
 comment on column mysql2gp.status.backlog_transactions is 'source transactions staged and not yet applied';
-comment on column mysql2gp.status.backlog_rows is 'row events staged and not yet applied';
+comment on column mysql2gp.status.backlog_rows is
+    'row events staged and not yet applied; of a large transaction those that are not written yet';
 comment on column mysql2gp.status.staging_bytes is 'size of the staging database';
 comment on column mysql2gp.status.consistent_from is 'FILE:POS from which the target shows states that the source had';
 comment on column mysql2gp.status.dead_letters is 'unresolved rows in mysql2gp.dead_letters';

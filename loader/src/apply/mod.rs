@@ -35,11 +35,10 @@ use common::table::{DefinitionId, TableDefinition, TableName};
 pub use error::{ApplyError, NotRepeated, OverLimit, Place};
 pub use single::{Written as WrittenAlone, write_row};
 
-use crate::compact::shorten;
 use crate::dead_letters::DeadLetters;
 use crate::layout::Layout;
 use crate::progress::Progress;
-use crate::round::{Counts, Round, Statement};
+use crate::round::{Counts, Round, Statement, shorten};
 use crate::route::{Route, Router};
 use crate::target::catalog;
 use crate::target::session::{ReplicaRole, SessionError, TargetSession};

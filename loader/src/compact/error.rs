@@ -6,7 +6,7 @@ use common::staging::codec::CodecError;
 use common::table::{DefinitionId, TableName};
 
 use crate::progress::Progress;
-use crate::round::Conflict;
+use crate::round::{Conflict, shorten};
 
 /// Why the merge stops. Positions are ends of transactions; `behind` is the end of the last
 /// one that was read well.
@@ -136,13 +136,4 @@ fn contradiction(
         "transaction {transaction_seq}, behind {behind}, {what} in {table}; look at mysql2gp.events, then load the \
          table afresh or set consistent_from in [src.mysql]"
     )
-}
-
-/// The statement on one line, at most 200 characters.
-pub fn shorten(statement: &str) -> String {
-    let one_line = statement.split_whitespace().collect::<Vec<_>>().join(" ");
-    match one_line.char_indices().nth(200) {
-        Some((end, _)) => format!("{}...", one_line.get(..end).unwrap_or_default()),
-        None => one_line,
-    }
 }

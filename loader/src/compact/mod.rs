@@ -19,24 +19,25 @@
 //!
 //! Pure: no I/O, no clock, no lock. It knows nothing of target tables.
 
+mod covered;
 mod error;
 mod merge;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use common::gtid::GtidSet;
 use common::position::{BinlogFile, BinlogPosition, TimelineId};
-use common::staging::codec::{self, CommitLine, Line, Passed, RowMark};
+use common::staging::codec::{self, CommitLine, Line, RowMark};
 use common::table::{DefinitionId, TableDefinition, TableName};
 
-pub use error::{CompactError, shorten};
+pub use error::CompactError;
 
+use covered::{Covered, Moved};
 use merge::{MergeError, merge};
 
 use crate::layout::Layout;
-use crate::progress::{Progress, StagedPosition, StagedTimeline, Timeline};
-use crate::round::{Contradictions, Overlap, Round, Statement};
+use crate::progress::{Progress, StagedPosition, StagedTimeline};
+use crate::round::{Contradictions, Round, Statement};
 
 /// Where a round ends.
 #[derive(Clone, Debug)]
@@ -84,10 +85,8 @@ pub struct Compactor {
     places: Vec<Option<(DefinitionId, usize)>>,
     last_place: Option<(DefinitionId, usize)>,
     round: Round,
-    /// End of the last transaction that was read or skipped, without the GTIDs.
-    end: Progress,
-    /// Exactly the GTIDs up to there, where known.
-    gtids: Option<GtidSet>,
+    /// What was read or skipped.
+    covered: Covered,
     /// The open transaction; `None` before the first text.
     open: Option<Open>,
     /// Whether the round must end with the open transaction.
@@ -129,20 +128,19 @@ impl Compactor {
     /// Starts behind `start`: transactions up to its `transaction_seq` are skipped.
     pub fn new(limits: Limits, start: Progress) -> Self {
         let mut compactor = Self {
-            gtids: parse_set(start.gtid_set.as_deref()),
             limits,
             layouts: HashMap::new(),
             table_numbers: HashMap::new(),
             places: Vec::new(),
             last_place: None,
             round: Round::default(),
-            end: start,
+            covered: Covered::new(start),
             open: None,
             last_of_round: false,
             statement: None,
             scratch: Vec::new(),
         };
-        compactor.round.overlap = compactor.overlap();
+        compactor.round.overlap = compactor.covered.overlap();
         compactor.round.contradictions = compactor.limits.contradictions;
         compactor
     }
@@ -160,34 +158,19 @@ impl Compactor {
 
     /// What is read and ended so far, without the GTIDs.
     pub fn end(&self) -> &Progress {
-        &self.end
+        self.covered.end()
     }
 
     /// What is read and ended so far.
     pub fn end_with_gtids(&self) -> Progress {
-        Progress {
-            gtid_set: self.gtids.as_ref().map(ToString::to_string),
-            ..self.end.clone()
-        }
+        self.covered.with_gtids()
     }
 
     /// The miner's position is `staged` and everything before it is read: filtered traffic
     /// moves the end of what is read, too.
     pub fn advance(&mut self, staged: StagedPosition) {
-        if staged.timeline_id != self.end.timeline.id || staged.position < self.end.position {
-            return;
-        }
-        self.gtids = parse_set(staged.gtid_set.as_deref());
-        self.end = Progress {
-            timeline: Arc::clone(&self.end.timeline),
-            position: staged.position,
-            gtid_set: None,
-            transaction_seq: staged.transaction_seq,
-            event_seq: staged.event_seq,
-            committed_at_us: staged.committed_at_us,
-        };
-        if self.round.end.is_some() {
-            self.round.end = Some(self.end.clone());
+        if self.covered.advance(staged) == Moved::Yes && self.round.end.is_some() {
+            self.round.end = Some(self.covered.end().clone());
         }
     }
 
@@ -199,28 +182,12 @@ impl Compactor {
     pub fn begin_timeline(&mut self, staged: &StagedTimeline) -> Result<(), CompactError> {
         if self.open.as_ref().is_some_and(|open| open.lines > 0) {
             return Err(CompactError::CutTransaction {
-                behind: self.end.position.clone(),
+                behind: self.covered.end().position.clone(),
                 transaction_seq: self.transaction_seq(),
             });
         }
-        // An overlap that has not ended lasts until the new server's end: it had then all that
-        // was mined of the old one.
-        let overlapping = self.overlap() == Overlap::Overlapping;
-        let consistent_from = self.end.timeline.consistent_from.as_ref().map(|_| {
-            if overlapping {
-                staged.source_end.clone()
-            } else {
-                staged.start.clone()
-            }
-        });
-        self.end.timeline = Arc::new(Timeline {
-            id: staged.id.clone(),
-            log_id: staged.log_id.clone(),
-            consistent_from,
-        });
-        self.end.position = staged.start.clone();
-        self.gtids = parse_set(staged.start_gtid_set.as_deref());
-        self.round.overlap = self.overlap();
+        self.covered.begin_timeline(staged);
+        self.round.overlap = self.covered.overlap();
         Ok(())
     }
 
@@ -228,7 +195,7 @@ impl Compactor {
     pub fn reached_stop(&self) -> bool {
         let stop = self.limits.stop_at.as_ref();
         stop.is_some_and(|(timeline, position)| {
-            self.end.timeline.id == *timeline && self.end.position >= *position
+            self.end().timeline.id == *timeline && self.end().position >= *position
         })
     }
 
@@ -246,11 +213,11 @@ impl Compactor {
         }
         self.last_place = None;
         self.last_of_round = false;
-        spare.overlap = self.overlap();
+        spare.overlap = self.covered.overlap();
         spare.contradictions = self.limits.contradictions;
         let mut round = std::mem::replace(&mut self.round, spare);
         if let Some(end) = &mut round.end {
-            end.gtid_set = self.gtids.as_ref().map(ToString::to_string);
+            end.gtid_set = self.covered.gtid_set();
         }
         round.seal();
         round
@@ -263,11 +230,14 @@ impl Compactor {
     pub fn begin_text(&mut self, transaction_seq: u64, event_seq: u64) -> Result<(), CompactError> {
         let expected = match &self.open {
             Some(open) => (open.transaction_seq, open.next_event_seq),
-            None => (transaction_seq.min(self.end.transaction_seq + 1), event_seq),
+            None => (
+                transaction_seq.min(self.end().transaction_seq + 1),
+                event_seq,
+            ),
         };
         if expected != (transaction_seq, event_seq) {
             return Err(CompactError::Gap {
-                behind: self.end.position.clone(),
+                behind: self.end().position.clone(),
                 expected: expected.0,
                 found: transaction_seq,
             });
@@ -306,7 +276,7 @@ impl Compactor {
 
     fn line(&mut self, line: &[u8]) -> Result<Step, CompactError> {
         let parsed = codec::parse_line(line).map_err(|source| self.damaged(source))?;
-        let skipping = self.transaction_seq() <= self.end.transaction_seq;
+        let skipping = self.transaction_seq() <= self.end().transaction_seq;
         let step = match parsed {
             Line::Commit(commit) => return self.commit(&commit, skipping),
             _ if skipping => Step::Next,
@@ -412,7 +382,7 @@ impl Compactor {
         let expected = self.transaction_seq();
         if commit.transaction_seq != expected {
             return Err(CompactError::Gap {
-                behind: self.end.position.clone(),
+                behind: self.end().position.clone(),
                 expected,
                 found: commit.transaction_seq,
             });
@@ -433,15 +403,15 @@ impl Compactor {
                 found: lines,
             });
         }
-        if position < self.end.position {
+        if position < self.end().position {
             return Err(CompactError::Backwards {
                 position,
-                behind: self.end.position.clone(),
+                behind: self.end().position.clone(),
             });
         }
-        self.note_gtids(commit);
+        self.covered.note_gtids(commit);
         let end = Progress {
-            timeline: Arc::clone(&self.end.timeline),
+            timeline: Arc::clone(&self.end().timeline),
             position,
             gtid_set: None,
             transaction_seq: commit.transaction_seq,
@@ -453,8 +423,8 @@ impl Compactor {
         if let Some(Staged { statement, proof }) = staged {
             // Rows of the statement's own transaction would need its changes first.
             if proof == Proof::Impossible || lines > 1 {
-                self.end = end;
-                let end = self.end_with_gtids();
+                self.covered.set_end(end);
+                let end = self.covered.with_gtids();
                 return Err(CompactError::Statement {
                     end: Box::new(end),
                     table: statement.table,
@@ -467,39 +437,15 @@ impl Compactor {
         Ok(Step::PauseBehind(self.end_transaction(end)))
     }
 
-    /// Adds a transaction's GTID, and those of what was left out before it.
-    fn note_gtids(&mut self, commit: &CommitLine<'_>) {
-        let passed = match commit.passed {
-            Passed::Nothing => None,
-            Passed::Some(set) => Some(set),
-            Passed::All(set) => {
-                self.gtids = parse_set(Some(set));
-                return;
-            }
-            Passed::Unknown => {
-                self.gtids = None;
-                return;
-            }
-        };
-        let Some(gtids) = &mut self.gtids else { return };
-        let passed = passed.map_or_else(|| Ok(GtidSet::new()), str::parse);
-        let added = passed
-            .and_then(|passed| gtids.follow(&passed))
-            .and_then(|()| gtids.add(&commit.gtid.parse()?));
-        if added.is_err() {
-            self.gtids = None;
-        }
-    }
-
     fn end_transaction(&mut self, end: Progress) -> Pause {
-        let before = self.overlap();
-        self.end = end;
+        let before = self.covered.overlap();
+        self.covered.set_end(end);
         self.round.transactions += 1;
-        self.round.end = Some(self.end.clone());
+        self.round.end = Some(self.covered.end().clone());
         if self.reached_stop() {
             Pause::Stop
         } else if self.last_of_round
-            || self.overlap() != before
+            || self.covered.overlap() != before
             || self.round.net_bytes() >= self.limits.batch_bytes
         {
             Pause::MustEnd
@@ -538,7 +484,7 @@ impl Compactor {
             self.layouts
                 .get(&definition)
                 .ok_or_else(|| CompactError::UnknownDefinition {
-                    behind: self.end.position.clone(),
+                    behind: self.end().position.clone(),
                     definition,
                 })?;
         let Some(slot) = self.places.get_mut(layout.table_number) else {
@@ -558,8 +504,8 @@ impl Compactor {
     }
 
     fn position(&self, commit: &CommitLine<'_>) -> Result<BinlogPosition, CompactError> {
-        let file: BinlogFile = if commit.file == self.end.position.file.name() {
-            self.end.position.file.clone()
+        let file: BinlogFile = if commit.file == self.end().position.file.name() {
+            self.end().position.file.clone()
         } else {
             commit
                 .position()
@@ -569,26 +515,19 @@ impl Compactor {
         Ok(BinlogPosition::new(file, commit.offset))
     }
 
-    fn overlap(&self) -> Overlap {
-        match &self.end.timeline.consistent_from {
-            Some(until) if self.end.position < *until => Overlap::Overlapping,
-            _ => Overlap::Exact,
-        }
-    }
-
     fn transaction_seq(&self) -> u64 {
         self.open.as_ref().map_or(0, |open| open.transaction_seq)
     }
 
     fn damaged(&self, source: codec::CodecError) -> CompactError {
         CompactError::Damaged {
-            behind: self.end.position.clone(),
+            behind: self.end().position.clone(),
             source,
         }
     }
 
     fn merge_error(&self, error: MergeError, definition: DefinitionId) -> CompactError {
-        let behind = self.end.position.clone();
+        let behind = self.end().position.clone();
         let table = match self.layouts.get(&definition) {
             Some(layout) => layout.definition.name.clone(),
             None => return CompactError::UnknownDefinition { behind, definition },
@@ -603,11 +542,6 @@ impl Compactor {
             },
         }
     }
-}
-
-/// A set that cannot be read is not known.
-fn parse_set(text: Option<&str>) -> Option<GtidSet> {
-    text.and_then(|text| text.parse().ok())
 }
 
 /// A text that ends within a line.

@@ -40,6 +40,11 @@ pub(super) fn run(
                     let batch = std::mem::take(&mut open).finish(applier, progress);
                     progress_log.batch(&batch);
                     reporter.report(Report::Batch(Box::new(batch)));
+                } else {
+                    progress_log.part(round.first_transaction_seq, open.row_events);
+                    reporter.report(Report::Part {
+                        event_seq: round.event_seq,
+                    });
                 }
                 round.clear(loader.batch_bytes.saturating_mul(2));
                 // The compactor may be gone already.

@@ -29,6 +29,10 @@ const PRUNE_BATCHES: i64 = 1000;
 pub(super) struct Ledger {
     state: Option<(LoaderState, Option<String>)>,
     position: Option<(Progress, SystemTime)>,
+    /// Last event that is written and not committed.
+    part: Option<u64>,
+    /// Last event that is committed.
+    committed: Option<u64>,
     batches: VecDeque<AppliedBatch>,
     tables: HashMap<TableName, TableTotals>,
     applied_transaction: Option<u64>,
@@ -55,7 +59,7 @@ struct Statements {
 
 impl Ledger {
     pub(super) fn is_empty(&self) -> bool {
-        self.state.is_none() && self.position.is_none()
+        self.state.is_none() && self.position.is_none() && self.part.is_none()
     }
 
     /// Last transaction that is known to be applied.
@@ -65,14 +69,23 @@ impl Ledger {
 
     pub(super) fn add(&mut self, report: Report) {
         match report {
-            Report::State(state, error) => self.state = Some((state, error)),
+            Report::State(state, error) => {
+                if state != LoaderState::Running {
+                    // A part that is not committed is gone.
+                    self.part = self.committed;
+                }
+                self.state = Some((state, error));
+            }
             Report::Position(progress, applied_at) => self.set_position(progress, applied_at),
             Report::Batch(batch) => self.add_batch(*batch),
+            Report::Part { event_seq } => self.part = Some(event_seq),
         }
     }
 
     fn set_position(&mut self, progress: Progress, applied_at: SystemTime) {
         self.applied_transaction = Some(progress.transaction_seq);
+        self.committed = Some(progress.event_seq);
+        self.part = None;
         self.position = Some((progress, applied_at));
     }
 
@@ -122,6 +135,15 @@ impl Ledger {
         if let Some((progress, applied_at)) = &self.position {
             write_position(&mut transaction, statements, progress, *applied_at)?;
         }
+        if let Some(event_seq) = self.part {
+            // Only the backlog shows it; the position is that of the last commit.
+            transaction
+                .execute(
+                    "update mysql2gp.loader set event_seq = $1",
+                    &[&signed(event_seq)],
+                )
+                .operation("write progress")?;
+        }
         for (name, totals) in &self.tables {
             write_table(&mut transaction, statements, name, totals)?;
         }
@@ -159,6 +181,7 @@ impl Ledger {
         self.overlap_ended |= overlap_ends;
         self.state = None;
         self.position = None;
+        self.part = None;
         self.batches.clear();
         self.tables.clear();
         Ok(())

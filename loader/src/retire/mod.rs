@@ -68,6 +68,11 @@ pub enum Report {
     Position(Progress, SystemTime),
     /// A batch is applied.
     Batch(Box<AppliedBatch>),
+    /// A batch is written up to this event and not committed yet.
+    Part {
+        /// Number of the event within this staging.
+        event_seq: u64,
+    },
 }
 
 /// An applied batch.

@@ -15,6 +15,8 @@ pub(super) struct Report {
     units: u64,
     bytes: u64,
     end: Option<StagedEnd>,
+    /// Whether the last unit ended within a transaction.
+    open: bool,
 }
 
 impl Report {
@@ -24,6 +26,7 @@ impl Report {
             units: 0,
             bytes: 0,
             end: None,
+            open: false,
         }
     }
 
@@ -31,8 +34,12 @@ impl Report {
         if let Message::Unit(unit) = message {
             self.units += u64::from(!unit.tuples.is_empty());
             self.bytes += unit.tuples.len() as u64;
-            if let UnitEnd::Staged(end) = &unit.end {
-                self.end = Some((**end).clone());
+            match &unit.end {
+                UnitEnd::Staged(end) => {
+                    self.end = Some((**end).clone());
+                    self.open = false;
+                }
+                UnitEnd::Open => self.open = true,
             }
         }
     }
@@ -41,7 +48,12 @@ impl Report {
         if self.units == 0 || self.last.elapsed() < REPORT_INTERVAL {
             return;
         }
-        if let Some(end) = &self.end {
+        if self.open {
+            info!(
+                "staging a transaction that is not complete yet units={} bytes={}",
+                self.units, self.bytes
+            );
+        } else if let Some(end) = &self.end {
             info!(
                 "staged position={} transactions={} events={} units={} bytes={}",
                 end.position,
