@@ -98,6 +98,9 @@ pub enum MinerError {
         /// The limit.
         limit: u64,
     },
+    /// The loader needs what is no longer staged.
+    #[error("the loader needs changes that are no longer staged")]
+    AskedBack,
     /// `--once` could not reach a server in time.
     #[error("gave up after {seconds} s: {reason}")]
     GaveUp {
@@ -171,6 +174,7 @@ impl MinerError {
             Self::Held { .. }
             | Self::GaveUp { .. }
             | Self::Stopping
+            | Self::AskedBack
             | Self::Thread { .. }
             | Self::Signals(_) => ErrorClass::Failed,
         }

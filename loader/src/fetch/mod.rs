@@ -192,6 +192,22 @@ impl Fetcher {
         })
     }
 
+    /// Tells the miner from where on staging must reach; `None` takes that back, and from then
+    /// on nothing that is staged goes away but by this loader.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn need_from(&mut self, applied: Option<&BinlogPosition>) -> Result<(), FetchError> {
+        let text = applied.map(BinlogPosition::to_string);
+        self.client
+            .execute(
+                "update mysql2gp.loader set needs_from = $1 where needs_from is distinct from $1",
+                &[&text],
+            )
+            .operation("tell the miner what is needed")?;
+        Ok(())
+    }
+
     /// The miner's row; `None` while it has no position.
     ///
     /// # Errors

@@ -234,7 +234,7 @@ impl TargetSession {
         Ok(())
     }
 
-    /// After a lost connection: goes on with the epoch of before, if it is still valid.
+    /// After a lost connection: goes on with the epoch of before, if no later loader has raised it.
     ///
     /// # Errors
     /// [`SessionError::Fenced`] when it is not.
@@ -246,13 +246,31 @@ impl TargetSession {
                 &[&self.task],
             )
             .operation("read the epoch")?;
-        if row.map(|row| row.get::<_, i64>(0)) != Some(epoch) {
-            return Err(SessionError::Fenced {
-                task: self.task.clone(),
-                epoch,
-            });
+        match row.map(|row| row.get::<_, i64>(0)) {
+            Some(found) if found == epoch => self.epoch = Some(epoch),
+            Some(found) if found < epoch => self.rise_above(epoch)?,
+            Some(_) | None => {
+                return Err(SessionError::Fenced {
+                    task: self.task.clone(),
+                    epoch,
+                });
+            }
         }
-        self.epoch = Some(epoch);
+        Ok(())
+    }
+
+    /// The target was restored from a copy older than this loader. Whoever has had an epoch
+    /// since then must not commit.
+    fn rise_above(&mut self, epoch: i64) -> Result<(), SessionError> {
+        log::warn!("target was restored from an older copy: going on from its checkpoint");
+        let row = self
+            .client
+            .query_one(
+                "update mysql2gp.checkpoint set epoch = $2::bigint + 1, holder = $3 where task = $1 returning epoch",
+                &[&self.task, &epoch, &holder()],
+            )
+            .operation("raise the epoch")?;
+        self.epoch = Some(row.get(0));
         Ok(())
     }
 

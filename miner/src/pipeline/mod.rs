@@ -66,6 +66,7 @@ pub fn run(settings: &Settings, bound: &Bound, shutdown: &Shutdown) -> Result<()
         };
         let mut error = match attempt.run(&mut session, &mut bound) {
             Ok(()) => break,
+            Err(MinerError::AskedBack) => continue,
             Err(error) => error,
         };
         if outage.is_taking_turns(&error) {
@@ -191,8 +192,12 @@ impl Attempt<'_> {
         let mut asked = SourceSession::open(source)?;
         let end = asked.files.end()?;
         *bound = bound.fix(&end);
+        let back = start::go_back(self, session, &mut asked)?;
         let staged = session.staged()?;
-        let start = start::decide(self, session, &staged, &mut asked)?;
+        let start = match back {
+            Some(start) => start,
+            None => start::decide(self, session, &staged, &mut asked)?,
+        };
         let SourceSession { server, files, .. } = asked;
         let mut catalog = Catalog::new(source);
         catalog.require_whole_log(

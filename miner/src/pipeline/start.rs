@@ -1,5 +1,5 @@
-//! Where mining starts: behind what staging holds, else behind what the target has applied,
-//! else where the configuration says.
+//! Where mining starts: behind what staging holds, else (or where the loader asks for it) behind
+//! what the target has applied, else where the configuration says.
 //!
 //! On the same log it goes on by file and position, on another server's only by GTIDs, and
 //! only where that server continues exactly what is staged or applied.
@@ -9,14 +9,14 @@ use common::gtid::GtidSet;
 use common::pg::connect;
 use common::position::{BinlogPosition, LogId, TimelineId};
 use common::settings::{Settings, StartPoint};
-use log::info;
+use log::{info, warn};
 
 use super::Attempt;
 use crate::error::MinerError;
 use crate::gtids::GtidTrack;
 use crate::learn::gtids_before;
 use crate::source::{Flavor, SourceError, SourceSession};
-use crate::stage::{Continued, Staged, StagingSession};
+use crate::stage::{Continued, Forgotten, Staged, StagingSession};
 
 /// What to ask the source for.
 pub(super) enum From {
@@ -86,6 +86,32 @@ pub(super) fn decide(
             })
         }
     }
+}
+
+/// Behind what the target has applied, where the loader has asked for that: the target was
+/// restored from a copy older than what staging reaches back to. What is staged is forgotten,
+/// once it is certain that the source has what is needed.
+pub(super) fn go_back(
+    attempt: &Attempt<'_>,
+    session: &mut StagingSession,
+    source: &mut SourceSession,
+) -> Result<Option<Start>, MinerError> {
+    let Some(asked) = session.asked_back()? else {
+        return Ok(None);
+    };
+    let Some(checkpoint) = read_checkpoint(attempt.settings)? else {
+        return Ok(None);
+    };
+    let start = resume_from_checkpoint(attempt, &checkpoint, source)?;
+    Ok(match session.forget_staged(&asked)? {
+        Forgotten::Yes => {
+            warn!(
+                "staging does not reach back to the target's checkpoint: it is emptied, to mine again position={asked}"
+            );
+            Some(start)
+        }
+        Forgotten::TakenBack => None,
+    })
 }
 
 /// On the log that staging holds.

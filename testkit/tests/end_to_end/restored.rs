@@ -1,0 +1,101 @@
+//! A target that is restored from an old copy.
+
+use testkit::{Flavor, MysqlServer, PgServer, Program, wait_until};
+
+use crate::rig::{Rig, SOON, Task, assert_calm, assert_ends, assert_stops, loader, miner};
+
+fn start() -> (Rig, Task) {
+    let rig = Rig::with_servers(
+        MysqlServer::start_default(Flavor::MariaDb1011),
+        PgServer::start_default(),
+        PgServer::start_default(),
+    );
+    let mut task = rig.small_task("restored");
+    task.config = task.config.set("binlogloader", "keep_applied_seconds", 0);
+    (rig, task)
+}
+
+/// Has the miner begin a new segment, and waits until staging holds nothing older.
+fn retire(rig: &Rig, task: &Task, mining: &mut Program, loading: &mut Program, row: u32) {
+    assert_stops(mining);
+    let files = task.config.write();
+    *mining = miner(&files, &[]);
+    rig.source_sql(&[&format!("insert into t values ({row}, 'later')")]);
+    rig.wait_applied(task, &mut [mining, loading]);
+    wait_until(SOON, "older segments to be dropped", || {
+        rig.staging
+            .value(&task.staging, "select count(*) from mysql2gp.segment")
+            == "1"
+    });
+}
+
+#[test]
+fn what_a_restored_target_lacks_is_mined_again() {
+    let (mut rig, task) = start();
+    let files = task.config.write();
+    let (mut mining, mut loading) = (miner(&files, &[]), loader(&files, &[]));
+    rig.source_sql(&["insert into t values (1, 'one'), (2, 'two'), (3, 'three')"]);
+    rig.wait_applied(&task, &mut [&mut mining, &mut loading]);
+    rig.target_mut().save();
+    rig.source_sql(&[
+        "update t set v = 'new' where id = 1",
+        "delete from t where id = 2",
+        "update t set id = 9 where id = 3",
+    ]);
+    rig.wait_applied(&task, &mut [&mut mining, &mut loading]);
+    retire(&rig, &task, &mut mining, &mut loading, 10);
+    // The copy is older than the loader's start, too.
+    assert_stops(&mut loading);
+    loading = loader(&files, &[]);
+    rig.source_sql(&["insert into t values (11, 'later')"]);
+    rig.wait_applied(&task, &mut [&mut mining, &mut loading]);
+
+    rig.target_mut().restore();
+    let lost = rig.target_value(&task, "select count(*) from t where id > 3");
+    rig.source_sql(&["insert into t values (12, 'last')"]);
+    wait_until(SOON, "the last row", || {
+        rig.target_value(&task, "select count(*) from t where id = 12") == "1"
+    });
+    rig.wait_applied(&task, &mut [&mut mining, &mut loading]);
+    assert_eq!(lost, "0");
+    rig.assert_equal(&task, &["t"]);
+    assert_calm(
+        &loading,
+        &[
+            "waiting for the server",
+            "restored from an older copy",
+            "no longer staged",
+        ],
+    );
+    assert_calm(&mining, &["does not reach back"]);
+    assert_stops(&mut mining);
+    assert_stops(&mut loading);
+}
+
+#[test]
+fn a_restored_target_that_the_source_cannot_serve_any_more_needs_an_operator() {
+    let (mut rig, task) = start();
+    let files = task.config.write();
+    let (mut mining, mut loading) = (miner(&files, &[]), loader(&files, &[]));
+    rig.source_sql(&["insert into t values (1, 'one')"]);
+    rig.wait_applied(&task, &mut [&mut mining, &mut loading]);
+    rig.target_mut().save();
+    rig.source_sql(&["insert into t values (2, 'two')", "flush binary logs"]);
+    rig.wait_applied(&task, &mut [&mut mining, &mut loading]);
+    retire(&rig, &task, &mut mining, &mut loading, 3);
+    let (file, _) = rig.source.binlog_end();
+    assert_stops(&mut loading);
+    rig.source_sql(&[&format!("purge binary logs to '{file}'")]);
+    rig.target_mut().restore();
+
+    // A bounded run does not wait for the miner.
+    assert_ends(&mut loader(&files, &["--once"]), 3, &["no longer staged"]);
+    assert_ends(
+        &mut mining,
+        3,
+        &["no longer on the source", "load the tables anew"],
+    );
+    // Nothing of what is staged went away in vain.
+    let held = "select count(*) from mysql2gp.events";
+    assert_eq!(rig.staging.value(&task.staging, held), "1");
+}
