@@ -13,5 +13,6 @@ mod dead_letters;
 mod dead_letters_random;
 mod refusals;
 mod running;
+mod shapes;
 mod staged;
 mod timelines;

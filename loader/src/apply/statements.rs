@@ -21,6 +21,8 @@ pub(super) struct TableStatements {
     pub(super) delete: Option<Statement>,
     pub(super) key_access: KeyAccess,
     pub(super) truncate: String,
+    /// Has the table's foreign keys checked at the commit, where they are checked at all.
+    pub(super) defer: Option<String>,
 }
 
 impl TableStatements {
@@ -45,6 +47,10 @@ impl TableStatements {
                 KeyAccess::Scan
             },
             truncate: format!("truncate table {}", route.target.quoted()),
+            defer: match route.target.deferrable.as_slice() {
+                [] => None,
+                names => Some(format!("set constraints {} deferred", names.join(", "))),
+            },
         })
     }
 }

@@ -2,6 +2,7 @@
 //! letters.
 
 use common::crash::{self, Point};
+use common::pg::Operation as _;
 use postgres::Client;
 
 use super::error::{ApplyError, OverLimit};
@@ -11,6 +12,7 @@ use super::{AppliedTable, Applier, Path};
 use crate::dead_letters::{DeadLetters, Item, Refusal, TakenBack};
 use crate::layout::Layout;
 use crate::round::{Overlap, Round, TableChanges};
+use crate::target::session::ReplicaRole;
 
 /// Whether a round could be written as it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +68,14 @@ impl Applier {
             path: attempt.path,
             taken_back: attempt.taken_back,
         };
+        // A parent is deleted and comes back; a child may come first.
+        if self.session.replica_role == ReplicaRole::NotPermitted
+            && let Some(defer) = &table.statements.defer
+        {
+            client
+                .batch_execute(defer)
+                .operation("defer foreign keys")?;
+        }
         if changes.truncated {
             client
                 .batch_execute(&table.statements.truncate)

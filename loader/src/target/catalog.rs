@@ -10,6 +10,7 @@ const TABLES: &str = include_str!("../../../sql/query/target_tables.sql");
 const COLUMNS: &str = include_str!("../../../sql/query/target_columns.sql");
 const INDEXES: &str = include_str!("../../../sql/query/target_indexes.sql");
 const HAZARDS: &str = include_str!("../../../sql/query/target_hazards.sql");
+const DEFERRABLE: &str = include_str!("../../../sql/query/target_deferrable.sql");
 
 /// A table on the target.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +33,8 @@ pub struct TargetTable {
     pub indexes: Vec<TargetIndex>,
     /// Foreign keys and triggers that matter where `session_replication_role` cannot be set.
     pub hazards: Vec<String>,
+    /// Foreign keys that can be deferred, as SQL writes them.
+    pub deferrable: Vec<String>,
 }
 
 /// What kind of relation a target is.
@@ -152,12 +155,8 @@ pub fn find_tables(
                 truncatable: row.get(4),
                 columns: columns(client, oid)?,
                 indexes: indexes(client, oid)?,
-                hazards: client
-                    .query(HAZARDS, &[&oid])
-                    .operation("read the target table's triggers")?
-                    .iter()
-                    .map(|row| row.get(0))
-                    .collect(),
+                hazards: names(client, HAZARDS, oid)?,
+                deferrable: names(client, DEFERRABLE, oid)?,
             })
         })
         .collect()
@@ -187,6 +186,14 @@ pub fn filling(client: &mut Client, table: &TargetTable) -> Result<Filling, PgEr
     } else {
         Filling::Empty
     })
+}
+
+/// Triggers or foreign keys of a table.
+fn names(client: &mut Client, query: &str, oid: Oid) -> Result<Vec<String>, PgError> {
+    let rows = client
+        .query(query, &[&oid])
+        .operation("read the target table's triggers and foreign keys")?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
 fn columns(client: &mut Client, oid: Oid) -> Result<Vec<TargetColumn>, PgError> {

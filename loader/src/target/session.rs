@@ -51,6 +51,23 @@ pub enum SessionError {
         /// How long this one waited.
         waited_seconds: u64,
     },
+    /// A constraint that is checked at the commit is violated.
+    #[error(
+        "the target refuses the batch that ends at {position}, when it commits: SQLSTATE {sqlstate}, table {table}, \
+         constraint {constraint}; what is checked at the commit \
+         (a deferred constraint, a constraint trigger) does not tell the row, and nothing of the batch was applied: add \
+         to the target what the constraint asks for, or drop the constraint, and start the loader again"
+    )]
+    CommitRefused {
+        /// End of the batch.
+        position: BinlogPosition,
+        /// What is violated.
+        sqlstate: String,
+        /// The target table.
+        table: String,
+        /// The constraint.
+        constraint: String,
+    },
     /// Somebody else has taken over.
     #[error(
         "task {task} was taken over by another loader or reset (epoch {epoch} is no longer valid); this one has \
@@ -74,7 +91,7 @@ impl SessionError {
             Self::Pg(error) => error.class(),
             Self::Checkpoint(error) => error.class(),
             Self::Held { .. } | Self::Stopped => ErrorClass::Failed,
-            Self::Fenced { .. } => ErrorClass::Operator,
+            Self::CommitRefused { .. } | Self::Fenced { .. } => ErrorClass::Operator,
         }
     }
 }
@@ -355,6 +372,17 @@ impl TargetSession {
                 epoch,
             });
         }
+        if let Err(error) = &result
+            && let Some(db) = error.as_db_error()
+            && db.code().code().starts_with("23")
+        {
+            return Err(SessionError::CommitRefused {
+                position: progress.position.clone(),
+                sqlstate: db.code().code().to_owned(),
+                table: db.table().unwrap_or("not told").to_owned(),
+                constraint: db.constraint().unwrap_or("not told").to_owned(),
+            });
+        }
         Ok(result.operation("commit target transaction")?)
     }
 
@@ -397,19 +425,31 @@ impl TargetSession {
 /// Serializes the creation of the loader's tables; "m2gc" as a number.
 const CREATE_LOCK: i64 = 0x6d32_6763;
 
-fn set_replica_role(client: &mut Client) -> Result<ReplicaRole, PgError> {
-    let result = client.batch_execute("set session_replication_role = replica");
-    match result {
-        Ok(()) => Ok(ReplicaRole::Set),
-        Err(error) if error.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE) => {
-            Ok(ReplicaRole::NotPermitted)
-        }
-        Err(error) => {
-            Err::<(), _>(error).operation("set session_replication_role")?;
-            Ok(ReplicaRole::NotPermitted)
-        }
-    }
+/// Keeps triggers and foreign keys out of the way of this session, if its user may.
+///
+/// # Errors
+/// When the server is away.
+pub fn set_replica_role(client: &mut Client) -> Result<ReplicaRole, PgError> {
+    client
+        .batch_execute(TRY_REPLICA_ROLE)
+        .operation("set session_replication_role")?;
+    let role: String = client
+        .query_one("show session_replication_role", &[])
+        .operation("read session_replication_role")?
+        .get(0);
+    Ok(if role == "replica" {
+        ReplicaRole::Set
+    } else {
+        ReplicaRole::NotPermitted
+    })
 }
+
+/// Caught on the server, so that its log has no error where the user may not.
+const TRY_REPLICA_ROLE: &str = "\
+do $$ begin
+    perform set_config('session_replication_role', 'replica', false);
+exception when insufficient_privilege then null;
+end $$";
 
 /// Sequences and offsets are far below 2^63.
 pub fn signed(number: u64) -> i64 {
