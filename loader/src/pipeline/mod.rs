@@ -16,6 +16,7 @@ mod apply_loop;
 mod compact_loop;
 mod fetch_loop;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{Builder, Scope, ScopedJoinHandle};
@@ -456,14 +457,18 @@ impl Runner<'_> {
                 compact_loop::CompactLoop::new(compactor, loader, texts, spares, rounds_in)
                     .run(self.shutdown)
             })?;
-            let applied = apply_loop::run(
-                applier,
-                &rounds,
-                &spares_in,
-                &self.reporter,
-                loader,
-                &self.applied,
-            );
+            // The others end in good order, and the status says so, after a panic too.
+            let applied = catch_unwind(AssertUnwindSafe(|| {
+                apply_loop::run(
+                    applier,
+                    &rounds,
+                    &spares_in,
+                    &self.reporter,
+                    loader,
+                    &self.applied,
+                )
+            }))
+            .unwrap_or(Err(LoaderError::Panicked { thread: "apply" }));
             // The receiver's end stops the compactor, and that stops the fetcher.
             drop((rounds, spares_in));
             trigger.fire();

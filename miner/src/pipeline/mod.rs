@@ -17,6 +17,7 @@ mod start;
 
 pub use bound::Bound;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -309,7 +310,11 @@ impl Attempt<'_> {
                 .name("assembly".into())
                 .spawn_scoped(scope, move || assembly.run(shutdown))
                 .map_err(|_| MinerError::Thread { name: "assembly" })?;
-            let staged = self.stage(&mut stager, &units, &idle_sender);
+            // The status says so after a panic, too.
+            let staged = catch_unwind(AssertUnwindSafe(|| {
+                self.stage(&mut stager, &units, &idle_sender)
+            }))
+            .unwrap_or(Err(MinerError::Thread { name: "staging" }));
             // The assembly thread may be waiting to hand something over.
             drop(units);
             drop(idle_sender);
