@@ -294,3 +294,37 @@ fn a_program_that_panics_says_so_in_the_status() {
     }
     rig.assert_equal(&task, &["t"]);
 }
+
+#[test]
+fn a_loader_that_waits_for_the_miner_leaves_no_error_in_the_servers_logs() {
+    let rig = Rig::with_servers(
+        MysqlServer::start_default(Flavor::MariaDb1011),
+        PgServer::start_default(),
+        PgServer::start_default(),
+    );
+    let task = rig.small_task("quiet");
+    // May write the table, and no more.
+    rig.target_sql(
+        &task,
+        &format!(
+            "create role writer login; grant all on schema {SCHEMA} to writer; \
+             grant all on all tables in schema {SCHEMA} to writer; grant all on database {} to writer",
+            task.target
+        ),
+    );
+    let target = rig.target().connect_string(&task.target);
+    let target = target.replace("user=postgres", "user=writer");
+    let files = task.config.clone().target(&target, SCHEMA).write();
+    let mut loading = loader(&files, &[]);
+    loading.wait_log("waiting for the miner", SOON);
+    assert_stops(&mut loading);
+    assert_ends(
+        &mut launch("binlog_loader", &files, &["check"]).start(),
+        0,
+        &[],
+    );
+    for server in [&rig.staging, rig.target()] {
+        let log = server.log_tail();
+        assert!(!log.contains("ERROR"), "{log}");
+    }
+}
