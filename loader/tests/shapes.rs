@@ -113,6 +113,40 @@ fn triggers_and_foreign_keys_of_a_partition_are_refused_without_the_replica_role
 }
 
 #[test]
+fn what_a_trigger_raises_is_told_without_its_words() {
+    let mut bench = Bench::new(
+        "create table items (id integer primary key, name varchar(20)); \
+         create function refuse() returns trigger language plpgsql as \
+         $$ begin raise 'no % here', coalesce(new.name, old.name); end $$; \
+         create trigger refuse before insert on items for each row when (new.name = 'secret') execute function refuse(); \
+         create trigger keep before delete on items for each row when (old.name = 'kept') execute function refuse(); \
+         alter table items enable always trigger refuse, enable always trigger keep",
+    );
+    bench.set("desc.pgsql", "ignore_copy_error_count_each_table", 1);
+    let items = define(&mut bench, "items", &["id", "name"], &["id"]);
+    bench.staged.transaction(|t| {
+        t.insert(items, "1\tone").insert(items, "2\tsecret");
+        t.insert(items, "3\tkept");
+    });
+    bench.once();
+    assert_eq!(bench.rows("select id from items order by id"), ["1", "3"]);
+    assert_eq!(
+        bench.staging_rows("select key, sqlstate from mysql2gp.dead_letters"),
+        ["{\"id\": \"2\"}|P0001"]
+    );
+    // Nothing can take the place of a delete.
+    bench.staged.transaction(|t| {
+        t.delete(items, "3");
+    });
+    let (code, log) = bench.run(&["--once"]);
+    assert_eq!(code, 3, "{log}");
+    for part in ["P0001", "public.items", "refused by a trigger"] {
+        assert!(log.contains(part), "{part}: {log}");
+    }
+    assert!(!log.contains("kept here"), "{log}");
+}
+
+#[test]
 fn a_row_moves_between_partitions_with_its_columns_and_with_its_key() {
     let mut bench = Bench::new(
         "create table items (id integer, region integer, name varchar(20), primary key (id, region)) \
