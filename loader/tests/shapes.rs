@@ -113,6 +113,27 @@ fn triggers_and_foreign_keys_of_a_partition_are_refused_without_the_replica_role
 }
 
 #[test]
+fn a_key_that_is_unique_at_the_commit_only_gets_no_second_row() {
+    let mut bench = Bench::new(
+        "create table items (id integer primary key deferrable initially deferred, name varchar(20))",
+    );
+    let items = define(&mut bench, "items", &["id", "name"], &["id"]);
+    bench.staged.transaction(|t| {
+        t.insert(items, "1\tone");
+    });
+    bench.once();
+    bench.rows("insert into items values (2, 'by hand')");
+    bench.staged.transaction(|t| {
+        t.insert(items, "2\ttwo").insert(items, "3\tthree");
+    });
+    bench.once();
+    assert_eq!(
+        bench.rows("select id, name from items order by id, name"),
+        ["1|one", "2|two", "3|three"]
+    );
+}
+
+#[test]
 fn what_a_trigger_raises_is_told_without_its_words() {
     let mut bench = Bench::new(
         "create table items (id integer primary key, name varchar(20)); \

@@ -7,6 +7,7 @@ use postgres::Client;
 
 use super::error::{ApplyError, OverLimit};
 use super::keyless::KeylessDelete;
+use super::statements::Duplicates;
 use super::table::{At, Copied};
 use super::{AppliedTable, Applier, Path};
 use crate::dead_letters::{DeadLetters, Item, Refusal, TakenBack};
@@ -65,7 +66,10 @@ impl Applier {
             round: attempt.round,
             changes,
             route: &table.route,
-            path: attempt.path,
+            path: match (attempt.path, table.statements.duplicates) {
+                (Path::Straight, Duplicates::Unnoticed) => Path::DeleteFirst,
+                (path, _) => path,
+            },
             taken_back: attempt.taken_back,
         };
         // A parent is deleted and comes back; a child may come first.

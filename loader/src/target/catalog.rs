@@ -85,6 +85,8 @@ pub enum Fill {
 pub struct TargetIndex {
     /// Whether it is unique.
     pub unique: bool,
+    /// Whether a duplicate is refused at once, and not perhaps at the commit or never.
+    pub immediate: bool,
     /// Its columns in order.
     pub columns: Vec<String>,
 }
@@ -106,7 +108,17 @@ impl TargetTable {
 
     /// Whether an index finds rows by exactly these columns, in any order.
     pub fn has_unique_index(&self, columns: &[&str]) -> bool {
-        self.indexes.iter().any(|index| {
+        self.unique_indexes(columns).next().is_some()
+    }
+
+    /// Whether rows are unique by these columns, by a deferrable constraint only: where triggers
+    /// rest, a duplicate is not refused.
+    pub fn lets_duplicates_in(&self, columns: &[&str]) -> bool {
+        self.has_unique_index(columns) && self.unique_indexes(columns).all(|index| !index.immediate)
+    }
+
+    fn unique_indexes(&self, columns: &[&str]) -> impl Iterator<Item = &TargetIndex> {
+        self.indexes.iter().filter(|index| {
             index.unique
                 && index.columns.len() == columns.len()
                 && columns
@@ -227,7 +239,8 @@ fn indexes(client: &mut Client, oid: Oid) -> Result<Vec<TargetIndex>, PgError> {
         .iter()
         .map(|row| TargetIndex {
             unique: row.get(0),
-            columns: row.get(1),
+            immediate: row.get(1),
+            columns: row.get(2),
         })
         .collect())
 }
