@@ -61,7 +61,7 @@ impl StagingSession {
             .execute(
                 "update mysql2gp.miner \
                     set timeline_id = null, log_id = null, file_created = null, staged_file = null, staged_pos = null, \
-                        staged_gtid_set = null, staged_commit_time = null, staged_at = null, caught_up = false \
+                        staged_gtid_set = null, caught_up = false \
                   where epoch = $1",
                 &[&self.epoch],
             )
