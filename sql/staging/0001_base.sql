@@ -575,7 +575,7 @@ comment on column mysql2gp.status.miner_lag_seconds is 'source to staging; 0 whe
 comment on column mysql2gp.status.loader_lag_seconds is 'staging to target';
 comment on column mysql2gp.status.total_lag_seconds is 'source to target; 0 when everything the source committed is applied';
 comment on column mysql2gp.status.backlog_transactions is 'source transactions staged and not yet applied';
-comment on column mysql2gp.status.backlog_rows is 'row events staged and not yet applied';
+comment on column mysql2gp.status.backlog_rows is 'row events staged and not yet applied; goes down while a large transaction is applied, too';
 comment on column mysql2gp.status.staging_bytes is 'size of the staging database';
 comment on column mysql2gp.status.consistent_from is 'FILE:POS from which the target shows states that the source had';
 comment on column mysql2gp.status.dead_letters is 'unresolved rows in mysql2gp.dead_letters';

@@ -34,6 +34,9 @@ pub(super) fn run(
                     applied.store(true, Ordering::Relaxed);
                 }
                 open.add(&round, took, started);
+                if outcome == Outcome::Open {
+                    reporter.report(Report::Open(round.event_seq));
+                }
                 if outcome == Outcome::Committed
                     && let Some(progress) = round.end.take()
                 {

@@ -29,6 +29,8 @@ const PRUNE_BATCHES: i64 = 1000;
 pub(super) struct Ledger {
     state: Option<(LoaderState, Option<String>)>,
     position: Option<(Progress, SystemTime)>,
+    /// Last event written of a large transaction.
+    open: Option<u64>,
     batches: VecDeque<AppliedBatch>,
     tables: HashMap<TableName, TableTotals>,
     applied_transaction: Option<u64>,
@@ -55,7 +57,7 @@ struct Statements {
 
 impl Ledger {
     pub(super) fn is_empty(&self) -> bool {
-        self.state.is_none() && self.position.is_none()
+        self.state.is_none() && self.position.is_none() && self.open.is_none()
     }
 
     /// Last transaction that is known to be applied.
@@ -67,11 +69,13 @@ impl Ledger {
         match report {
             Report::State(state, error) => self.state = Some((state, error)),
             Report::Position(progress, applied_at) => self.set_position(progress, applied_at),
+            Report::Open(event_seq) => self.open = Some(event_seq),
             Report::Batch(batch) => self.add_batch(*batch),
         }
     }
 
     fn set_position(&mut self, progress: Progress, applied_at: SystemTime) {
+        self.open = None;
         self.applied_transaction = Some(progress.transaction_seq);
         self.position = Some((progress, applied_at));
     }
@@ -122,6 +126,9 @@ impl Ledger {
         if let Some((progress, applied_at)) = &self.position {
             write_position(&mut transaction, statements, progress, *applied_at)?;
         }
+        if let Some(event_seq) = self.open {
+            write_open(&mut transaction, event_seq)?;
+        }
         for (name, totals) in &self.tables {
             write_table(&mut transaction, statements, name, totals)?;
         }
@@ -159,6 +166,7 @@ impl Ledger {
         self.overlap_ended |= overlap_ends;
         self.state = None;
         self.position = None;
+        self.open = None;
         self.batches.clear();
         self.tables.clear();
         Ok(())
@@ -202,6 +210,17 @@ fn write_position(
                 &signed(progress.event_seq),
                 &progress.consistent_from(),
             ],
+        )
+        .operation("write progress")?;
+    Ok(())
+}
+
+/// Has `backlog_rows` go down while a large transaction is applied.
+fn write_open(transaction: &mut Transaction<'_>, event_seq: u64) -> Result<(), PgError> {
+    transaction
+        .execute(
+            "update mysql2gp.loader set event_seq = $1",
+            &[&signed(event_seq)],
         )
         .operation("write progress")?;
     Ok(())

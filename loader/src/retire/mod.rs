@@ -66,6 +66,8 @@ pub enum Report {
     State(LoaderState, Option<String>),
     /// The target is at this position, committed at that time.
     Position(Progress, SystemTime),
+    /// Events up to this one are written, of a transaction that is not committed yet.
+    Open(u64),
     /// A batch is applied.
     Batch(Box<AppliedBatch>),
 }
