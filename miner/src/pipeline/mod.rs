@@ -193,10 +193,12 @@ impl Attempt<'_> {
         let mut asked = SourceSession::open(source)?;
         let end = asked.files.end()?;
         *bound = bound.fix(&end);
-        let back = start::go_back(self, session, &mut asked)?;
-        let staged = session.staged()?;
-        let start = match back {
-            Some(start) => start,
+        let mut staged = session.staged()?;
+        let start = match start::go_back(self, session, &staged, &mut asked)? {
+            Some(start) => {
+                staged = session.staged()?;
+                start
+            }
             None => start::decide(self, session, &staged, &mut asked)?,
         };
         let SourceSession { server, files, .. } = asked;

@@ -88,30 +88,56 @@ pub(super) fn decide(
     }
 }
 
-/// Behind what the target has applied, where the loader has asked for that: the target was
-/// restored from a copy older than what staging reaches back to. What is staged is forgotten,
-/// once it is certain that the source has what is needed.
+/// Behind what the target has applied, though staging holds something: the target was restored
+/// from a copy older than what staging reaches back to, and the loader has asked for what is
+/// missing; or staging was restored from a copy so old that the source has purged what comes
+/// next, and the target has it. What is staged is forgotten then, once it is certain that the
+/// source has what is needed.
 pub(super) fn go_back(
     attempt: &Attempt<'_>,
     session: &mut StagingSession,
+    staged: &Staged,
     source: &mut SourceSession,
 ) -> Result<Option<Start>, MinerError> {
-    let Some(asked) = session.asked_back()? else {
-        return Ok(None);
+    let asked = session.asked_back()?;
+    let checkpoint = match &asked {
+        Some(_) => read_checkpoint(attempt.settings)?,
+        None if is_purged(staged, source) => {
+            read_checkpoint(attempt.settings)?.filter(|checkpoint| {
+                is_ahead(checkpoint, staged) && source.files.contains(&checkpoint.applied)
+            })
+        }
+        None => None,
     };
-    let Some(checkpoint) = read_checkpoint(attempt.settings)? else {
+    let Some(checkpoint) = checkpoint else {
         return Ok(None);
     };
     let start = resume_from_checkpoint(attempt, &checkpoint, source)?;
-    Ok(match session.forget_staged(&asked)? {
+    Ok(match session.forget_staged(asked.as_deref())? {
         Forgotten::Yes => {
             warn!(
-                "staging does not reach back to the target's checkpoint: it is emptied, to mine again position={asked}"
+                "what is staged does not join on to the target's checkpoint: staging is emptied, to mine again position={}",
+                checkpoint.applied
             );
             Some(start)
         }
         Forgotten::TakenBack => None,
     })
+}
+
+/// Whether the source has purged what comes behind the staged position.
+fn is_purged(staged: &Staged, source: &SourceSession) -> bool {
+    staged.log_id.as_ref() == Some(&source.server.log_id)
+        && staged
+            .position
+            .as_ref()
+            .is_some_and(|position| !source.files.contains(position))
+}
+
+/// Whether the target has everything that is staged, and more.
+fn is_ahead(checkpoint: &Checkpoint, staged: &Staged) -> bool {
+    staged.timeline_id.as_ref() == Some(&checkpoint.timeline_id)
+        && staged.position.as_ref() < Some(&checkpoint.applied)
 }
 
 /// On the log that staging holds.

@@ -1,4 +1,4 @@
-//! Forgetting what is staged: the target was restored from a copy older than it reaches back to.
+//! Forgetting what is staged: staging and target were restored from copies that do not join.
 //!
 //! Staging is empty afterwards, but for dead letters, whose authority is the target; it counts
 //! as a new incarnation. Its numbers go on, so that nothing that was applied of the old one can
@@ -42,11 +42,11 @@ impl StagingSession {
             .map_err(MinerError::Staging)
     }
 
-    /// Empties staging, unless the loader has taken back that it needs `asked`.
+    /// Empties staging, unless the loader does not ask for `asked` any more.
     ///
     /// # Errors
     /// When a statement fails or a later miner has taken over; then all stays as it was.
-    pub fn forget_staged(&mut self, asked: &str) -> Result<Forgotten, MinerError> {
+    pub fn forget_staged(&mut self, asked: Option<&str>) -> Result<Forgotten, MinerError> {
         match self.try_forget(asked).map_err(MinerError::Staging)? {
             Some(forgotten) => Ok(forgotten),
             None => Err(self.fenced()),
@@ -54,7 +54,7 @@ impl StagingSession {
     }
 
     /// `None`: a later miner has taken over.
-    fn try_forget(&mut self, asked: &str) -> Result<Option<Forgotten>, PgError> {
+    fn try_forget(&mut self, asked: Option<&str>) -> Result<Option<Forgotten>, PgError> {
         const OPERATION: &str = "empty staging";
         let mut transaction = self.client.transaction().operation(OPERATION)?;
         let ours = transaction
@@ -72,7 +72,7 @@ impl StagingSession {
         // The loader reads nothing until this transaction has ended.
         let needed = transaction
             .execute(
-                "update mysql2gp.loader set needs_from = null where needs_from = $1",
+                "update mysql2gp.loader set needs_from = null where needs_from is not distinct from $1",
                 &[&asked],
             )
             .operation(OPERATION)?;

@@ -49,5 +49,5 @@ mod outages;
 /// Another server in the source's place.
 mod failover;
 
-/// A target that is restored from an old copy.
+/// A target, or staging, that is restored from an old copy.
 mod restored;

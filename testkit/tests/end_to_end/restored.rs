@@ -1,4 +1,4 @@
-//! A target that is restored from an old copy.
+//! A target, or staging, that is restored from an old copy.
 
 use testkit::{Flavor, MysqlServer, PgServer, Program, wait_until};
 
@@ -67,7 +67,7 @@ fn what_a_restored_target_lacks_is_mined_again() {
             "no longer staged",
         ],
     );
-    assert_calm(&mining, &["does not reach back"]);
+    assert_calm(&mining, &["does not join"]);
     assert_stops(&mut mining);
     assert_stops(&mut loading);
 }
@@ -98,4 +98,37 @@ fn a_restored_target_that_the_source_cannot_serve_any_more_needs_an_operator() {
     // Nothing of what is staged went away in vain.
     let held = "select count(*) from mysql2gp.events";
     assert_eq!(rig.staging.value(&task.staging, held), "1");
+}
+
+#[test]
+fn a_staging_older_than_the_source_s_log_goes_on_at_the_checkpoint() {
+    let (mut rig, task) = start();
+    let files = task.config.write();
+    let (mut mining, mut loading) = (miner(&files, &[]), loader(&files, &[]));
+    rig.source_sql(&["insert into t values (1, 'one')"]);
+    rig.wait_applied(&task, &mut [&mut mining, &mut loading]);
+    rig.staging.save();
+    rig.source_sql(&["insert into t values (2, 'two')", "flush binary logs"]);
+    rig.source_sql(&["insert into t values (3, 'three')"]);
+    rig.wait_applied(&task, &mut [&mut mining, &mut loading]);
+    assert_stops(&mut mining);
+    assert_stops(&mut loading);
+    let (file, _) = rig.source.binlog_end();
+    rig.source_sql(&[
+        &format!("purge binary logs to '{file}'"),
+        "delete from t where id = 1",
+        "insert into t values (4, 'four')",
+    ]);
+    rig.staging.restore();
+
+    let (mut mining, mut loading) = (miner(&files, &[]), loader(&files, &[]));
+    wait_until(SOON, "the last row", || {
+        rig.target_value(&task, "select count(*) from t where id = 4") == "1"
+    });
+    rig.wait_applied(&task, &mut [&mut mining, &mut loading]);
+    rig.assert_equal(&task, &["t"]);
+    assert_calm(&mining, &["does not join"]);
+    assert_calm(&loading, &[]);
+    assert_stops(&mut mining);
+    assert_stops(&mut loading);
 }
