@@ -14,7 +14,7 @@ use log::{info, warn};
 use super::Attempt;
 use crate::error::MinerError;
 use crate::gtids::GtidTrack;
-use crate::learn::gtids_before;
+use crate::learn::{file_created, gtids_before};
 use crate::source::{Flavor, SourceError, SourceSession};
 use crate::stage::{Continued, Forgotten, Staged, StagingSession};
 
@@ -102,7 +102,7 @@ pub(super) fn go_back(
     let asked = session.asked_back()?;
     let checkpoint = match &asked {
         Some(_) => read_checkpoint(attempt.settings)?,
-        None if is_purged(staged, source) => {
+        None if is_purged(staged, source)? => {
             read_checkpoint(attempt.settings)?.filter(|checkpoint| {
                 is_ahead(checkpoint, staged) && source.files.contains(&checkpoint.applied)
             })
@@ -112,6 +112,7 @@ pub(super) fn go_back(
     let Some(checkpoint) = checkpoint else {
         return Ok(None);
     };
+    check_same_log(attempt, staged, source)?;
     let start = resume_from_checkpoint(attempt, &checkpoint, source)?;
     Ok(match session.forget_staged(asked.as_deref())? {
         Forgotten::Yes => {
@@ -126,12 +127,35 @@ pub(super) fn go_back(
 }
 
 /// Whether the source has purged what comes behind the staged position.
-fn is_purged(staged: &Staged, source: &SourceSession) -> bool {
-    staged.log_id.as_ref() == Some(&source.server.log_id)
+fn is_purged(staged: &Staged, source: &SourceSession) -> Result<bool, MinerError> {
+    let begin = source.files.begin()?;
+    Ok(staged.log_id.as_ref() == Some(&source.server.log_id)
         && staged
             .position
             .as_ref()
-            .is_some_and(|position| !source.files.contains(position))
+            .is_some_and(|position| position.file < begin.file))
+}
+
+/// A log that was reset since it was mined begins its names anew; the staged file tells, and is
+/// the last thing that does before staging is emptied.
+fn check_same_log(
+    attempt: &Attempt<'_>,
+    staged: &Staged,
+    source: &SourceSession,
+) -> Result<(), MinerError> {
+    let (Some(position), Some(expected)) = (&staged.position, staged.file_created) else {
+        return Ok(());
+    };
+    let begin = BinlogPosition::new(position.file.clone(), BinlogPosition::FIRST_OFFSET);
+    let same_server = staged.log_id.as_ref() == Some(&source.server.log_id);
+    if !same_server || !source.files.contains(&begin) {
+        return Ok(());
+    }
+    let settings = &attempt.settings.source;
+    if file_created(settings, &source.server, begin)? == Some(expected) {
+        return Ok(());
+    }
+    Err(MinerError::reset_log(position))
 }
 
 /// Whether the target has everything that is staged, and more.

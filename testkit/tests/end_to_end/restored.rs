@@ -132,3 +132,38 @@ fn a_staging_older_than_the_source_s_log_goes_on_at_the_checkpoint() {
     assert_stops(&mut mining);
     assert_stops(&mut loading);
 }
+
+#[test]
+fn a_restored_target_does_not_hide_that_the_source_s_log_was_reset() {
+    let (mut rig, task) = start();
+    let files = task.config.write();
+    let (mut mining, mut loading) = (miner(&files, &[]), loader(&files, &[]));
+    rig.source_sql(&["insert into t values (1, 'one')"]);
+    rig.wait_applied(&task, &mut [&mut mining, &mut loading]);
+    rig.target_mut().save();
+    rig.source_sql(&["insert into t values (2, 'two')"]);
+    rig.wait_applied(&task, &mut [&mut mining, &mut loading]);
+    retire(&rig, &task, &mut mining, &mut loading, 3);
+    assert_stops(&mut mining);
+    assert_stops(&mut loading);
+    let end = rig.source.binlog_end();
+    // A file's creation time has seconds.
+    rig.source_sql(&["do sleep(1.1)", "reset master"]);
+    let mut id = 10;
+    while rig.source.binlog_end() <= end {
+        rig.source_sql(&[&format!("insert into t values ({id}, 'of another log')")]);
+        id += 1;
+    }
+    rig.target_mut().restore();
+
+    let mut loading = loader(&files, &[]);
+    wait_until(SOON, "the loader to ask for what is missing", || {
+        rig.staging.value(
+            &task.staging,
+            "select needs_from is not null from mysql2gp.loader",
+        ) == "t"
+    });
+    assert_ends(&mut miner(&files, &[]), 3, &["the source's log was reset"]);
+    assert_eq!(rig.target_value(&task, "select count(*) from t"), "1");
+    assert_stops(&mut loading);
+}
