@@ -424,7 +424,13 @@ impl Runner<'_> {
             },
             start,
         );
-        let mut applier = Applier::new(session, router, dead_letters, task.staging_id);
+        let mut applier = Applier::new(
+            session,
+            router,
+            dead_letters,
+            task.staging_id,
+            fetcher.known_file(),
+        );
         let ended = self.threads(fetcher, compactor, &mut applier);
         match (applier.into_session(), &ended) {
             (Ok(session), Err(error)) => self.keep(session, error),

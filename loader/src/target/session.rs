@@ -336,16 +336,24 @@ impl TargetSession {
             .operation("roll back target transaction")?)
     }
 
-    /// Writes the checkpoint and commits, in one round trip.
+    /// Writes the checkpoint and commits, in one round trip. `file_created` is the age of the
+    /// position's file, when known.
     ///
     /// # Errors
     /// [`SessionError::Fenced`] when the epoch is no longer this loader's; nothing is
     /// committed then.
-    pub fn commit(&mut self, staging_id: &str, progress: &Progress) -> Result<(), SessionError> {
+    pub fn commit(
+        &mut self,
+        staging_id: &str,
+        progress: &Progress,
+        file_created: Option<i64>,
+    ) -> Result<(), SessionError> {
         let epoch = self.epoch.unwrap_or_default();
         // No row updated: the division fails, and with it the transaction.
         let statement = format!(
             "with moved as (update mysql2gp.checkpoint set timeline_id = {timeline_id}, log_id = {log_id}, \
+                    file_created = coalesce({file_created}, case when (timeline_id, applied_file) = ({timeline_id}, {file}) \
+                                                                 then file_created end), \
                     applied_file = {file}, applied_pos = {offset}, applied_gtid_set = {gtid_set}, \
                     consistent_from = {consistent_from}, staging_id = {staging_id}, transaction_seq = {transaction_seq}, event_seq = {event_seq}, \
                     commit_time = {commit_time}, applied_at = clock_timestamp() \
@@ -356,6 +364,8 @@ impl TargetSession {
             consistent_from = optional_literal(progress.consistent_from().as_deref()),
             file = quote_literal(progress.position.file.name()),
             offset = progress.position.offset,
+            file_created =
+                file_created.map_or_else(|| "null".into(), |created| created.to_string()),
             gtid_set = optional_literal(progress.gtid_set.as_deref()),
             staging_id = quote_literal(staging_id),
             transaction_seq = progress.transaction_seq,

@@ -291,7 +291,7 @@ fn resume_from_checkpoint(
     Ok(Start {
         from: From::Position(position.clone()),
         gtids,
-        expected_created: None,
+        expected_created: checkpoint.file_created,
         timeline: Some(BeginTimeline {
             id: Some(checkpoint.timeline_id.clone()),
             continues: None,

@@ -29,6 +29,18 @@ fn retire(rig: &Rig, task: &Task, mining: &mut Program, loading: &mut Program, r
     });
 }
 
+/// The source's log begins anew, and grows past where it was.
+fn reset(rig: &Rig) {
+    let end = rig.source.binlog_end();
+    // A file's creation time has seconds.
+    rig.source_sql(&["do sleep(1.1)", "reset master"]);
+    let mut id = 10;
+    while rig.source.binlog_end() <= end {
+        rig.source_sql(&[&format!("insert into t values ({id}, 'of another log')")]);
+        id += 1;
+    }
+}
+
 #[test]
 fn what_a_restored_target_lacks_is_mined_again() {
     let (mut rig, task) = start();
@@ -146,14 +158,7 @@ fn a_restored_target_does_not_hide_that_the_source_s_log_was_reset() {
     retire(&rig, &task, &mut mining, &mut loading, 3);
     assert_stops(&mut mining);
     assert_stops(&mut loading);
-    let end = rig.source.binlog_end();
-    // A file's creation time has seconds.
-    rig.source_sql(&["do sleep(1.1)", "reset master"]);
-    let mut id = 10;
-    while rig.source.binlog_end() <= end {
-        rig.source_sql(&[&format!("insert into t values ({id}, 'of another log')")]);
-        id += 1;
-    }
+    reset(&rig);
     rig.target_mut().restore();
 
     let mut loading = loader(&files, &[]);
@@ -166,4 +171,32 @@ fn a_restored_target_does_not_hide_that_the_source_s_log_was_reset() {
     assert_ends(&mut miner(&files, &[]), 3, &["the source's log was reset"]);
     assert_eq!(rig.target_value(&task, "select count(*) from t"), "1");
     assert_stops(&mut loading);
+}
+
+#[test]
+fn a_staging_that_was_dropped_does_not_hide_that_the_source_s_log_was_reset() {
+    let (rig, task) = start();
+    let files = task.config.write();
+    let (mut mining, mut loading) = (miner(&files, &[]), loader(&files, &[]));
+    for row in 1..4 {
+        rig.source_sql(&[&format!("insert into t values ({row}, 'a row')")]);
+        rig.wait_applied(&task, &mut [&mut mining, &mut loading]);
+    }
+    assert_stops(&mut mining);
+    assert_stops(&mut loading);
+    let drop = format!("drop database {} with (force)", task.staging);
+    rig.staging.sql("postgres", &drop);
+    rig.staging.create_database(&task.staging);
+    // The same again: the old position is the end of a transaction, and their GTIDs are equal.
+    rig.source_sql(&["do sleep(1.1)", "delete from t", "reset master"]);
+    for row in 1..6 {
+        rig.source_sql(&[&format!("insert into t values ({row}, 'b row')")]);
+    }
+    let log = "the source's log was reset";
+    assert_ends(
+        &mut miner(&files, &["--once"]),
+        3,
+        &[log, "load the tables anew"],
+    );
+    assert_eq!(rig.target_value(&task, "select count(*) from t"), "3");
 }
