@@ -20,6 +20,8 @@ pub struct Checkpoint {
     pub timeline_id: TimelineId,
     /// The log that the positions belong to.
     pub log_id: LogId,
+    /// When the file of `applied` was created, seconds since 1970, where known.
+    pub file_created: Option<u32>,
     /// Where the task was configured to start.
     pub start_position: String,
     /// End of the last applied source transaction.
@@ -56,7 +58,7 @@ pub fn read(client: &mut Client, task: &str) -> Result<Option<Checkpoint>, Check
     let row = client
         .query_opt(
             "select timeline_id, log_id, start_position, applied_file, applied_pos, applied_gtid_set, staging_id, \
-                    transaction_seq, event_seq, consistent_from \
+                    transaction_seq, event_seq, consistent_from, file_created \
                from mysql2gp.checkpoint where task = $1",
             &[&task],
         )
@@ -76,6 +78,9 @@ pub fn read(client: &mut Client, task: &str) -> Result<Option<Checkpoint>, Check
                 .map_err(|_| malformed("applied_file"))?,
             unsigned("applied_pos")?,
         ),
+        file_created: row
+            .get::<_, Option<i64>>("file_created")
+            .and_then(|created| u32::try_from(created).ok()),
         applied_gtid_set: row.get("applied_gtid_set"),
         staging_id: row.get("staging_id"),
         transaction_seq: unsigned("transaction_seq")?,

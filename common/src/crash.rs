@@ -2,7 +2,7 @@
 //! COPY, commit and acknowledgement.
 //!
 //! A debug build dies at the n-th time that it comes by the place that `MYSQL2GP_CRASH_POINT`
-//! names (`NAME` or `NAME:N`). In a release build there is nothing: no variable is read, and
+//! names (`NAME` or `NAME:N`; with `NAME:N:panic` it panics instead). In a release build there is nothing: no variable is read, and
 //! [`point`] is empty. Nothing is flushed, closed or rolled back.
 
 #[cfg(debug_assertions)]
@@ -120,13 +120,17 @@ points! {
 /// Dies here, if a test asks for it.
 #[cfg(debug_assertions)]
 pub fn point(point: Point) {
-    static ARMED: OnceLock<Option<(String, u64)>> = OnceLock::new();
+    static ARMED: OnceLock<Option<Armed>> = OnceLock::new();
     static PASSED: AtomicU64 = AtomicU64::new(0);
-    if let Some((name, last)) = ARMED.get_or_init(armed)
-        && name == point.name()
-        && PASSED.fetch_add(1, Ordering::Relaxed) + 1 == *last
+    if let Some(armed) = ARMED.get_or_init(armed)
+        && armed.name == point.name()
+        && PASSED.fetch_add(1, Ordering::Relaxed) + 1 == armed.pass
     {
-        std::process::abort();
+        match armed.death {
+            Death::Abort => std::process::abort(),
+            #[expect(clippy::panic, reason = "what a test asks for")]
+            Death::Panic => panic!("a test asked for it"),
+        }
     }
 }
 
@@ -136,8 +140,28 @@ pub fn point(point: Point) {
 pub fn point(_: Point) {}
 
 #[cfg(debug_assertions)]
-fn armed() -> Option<(String, u64)> {
+struct Armed {
+    name: String,
+    pass: u64,
+    death: Death,
+}
+
+#[cfg(debug_assertions)]
+enum Death {
+    Abort,
+    Panic,
+}
+
+#[cfg(debug_assertions)]
+fn armed() -> Option<Armed> {
     let text = std::env::var_os(VARIABLE)?.into_string().ok()?;
-    let (name, count) = text.split_once(':').unwrap_or((&text, "1"));
-    Some((name.to_owned(), count.parse().ok()?))
+    let mut parts = text.split(':');
+    Some(Armed {
+        name: parts.next()?.to_owned(),
+        pass: parts.next().unwrap_or("1").parse().ok()?,
+        death: match parts.next() {
+            None => Death::Abort,
+            Some(_) => Death::Panic,
+        },
+    })
 }

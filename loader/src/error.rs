@@ -156,6 +156,11 @@ impl LoaderError {
         )
     }
 
+    /// Whether staging lacks what lies behind the checkpoint: the miner goes back for it.
+    pub fn is_gap(&self) -> bool {
+        matches!(self, Self::Fetch(error) if error.is_gap())
+    }
+
     /// Whether a server's disk is full: it answers, but nothing can be written.
     pub fn is_disk_full(&self) -> bool {
         let (Self::Fetch(FetchError::Pg(error))

@@ -3,9 +3,9 @@
 //! What the stages tell each other about positions: the miner's, as staged, and the loader's
 //! own. A position means something only with its timeline.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use common::position::{BinlogPosition, LogId, TimelineId};
+use common::position::{BinlogFile, BinlogPosition, LogId, TimelineId};
 
 /// A stretch of one server's log: positions compare only within it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,4 +75,40 @@ pub struct StagedTimeline {
     pub source_end: BinlogPosition,
     /// The timeline that it continues, and where that was left.
     pub continues: Option<(TimelineId, BinlogPosition)>,
+}
+
+/// A file of a timeline's log. A log that is reset begins its names anew: the age tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogFile {
+    /// The timeline.
+    pub timeline_id: TimelineId,
+    /// The file.
+    pub file: BinlogFile,
+    /// When it was created, seconds since 1970.
+    pub created: i64,
+}
+
+/// The newest file whose age is known: fetch learns it, the checkpoint keeps it.
+#[derive(Clone, Debug, Default)]
+pub struct KnownFile(Arc<Mutex<Option<LogFile>>>);
+
+impl KnownFile {
+    /// Keeps it, if there is one.
+    pub fn learn(&self, file: Option<&LogFile>) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if file.is_some() && *known != file.cloned() {
+            *known = file.cloned();
+        }
+    }
+
+    /// When the file of a position was created, if that is known.
+    pub fn created(&self, progress: &Progress) -> Option<i64> {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known
+            .as_ref()
+            .filter(|known| {
+                known.timeline_id == progress.timeline.id && known.file == progress.position.file
+            })
+            .map(|known| known.created)
+    }
 }

@@ -87,6 +87,7 @@ fn first_start(
         timeline_id: timeline.id,
         log_id: timeline.log_id,
         start_position: configured,
+        file_created: None,
         // The first staged transaction tells what was before it; what is left out until then
         // would be missing.
         applied_gtid_set: timeline

@@ -14,5 +14,6 @@ mod dead_letters_random;
 mod refusals;
 mod replace;
 mod running;
+mod shapes;
 mod staged;
 mod timelines;

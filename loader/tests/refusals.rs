@@ -182,6 +182,10 @@ fn emptied_tables_are_noticed_and_rightly_empty_ones_are_not() {
     bench.once();
     bench.once();
     assert_eq!(bench.rows("select count(*) from items"), ["0"]);
+    // Another staging has not counted rows, and cannot know.
+    bench.staged.renew();
+    define_items(&mut bench);
+    refused(&bench, &["all replicated target tables are empty", "reset"]);
 }
 
 #[test]

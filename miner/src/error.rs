@@ -98,6 +98,9 @@ pub enum MinerError {
         /// The limit.
         limit: u64,
     },
+    /// The loader needs what is no longer staged.
+    #[error("the loader needs changes that are no longer staged")]
+    AskedBack,
     /// `--once` could not reach a server in time.
     #[error("gave up after {seconds} s: {reason}")]
     GaveUp {
@@ -155,6 +158,15 @@ impl MinerError {
         matches!(self, Self::Staging(error) if error.sqlstate() == Some(&SqlState::DISK_FULL))
     }
 
+    /// A file of the log is not the one that was read before.
+    pub fn reset_log(position: &BinlogPosition) -> Self {
+        Self::Refused {
+            place: Place::new(position, None),
+            reason: "the source's log was reset: the file of this name is not the one that was read before".into(),
+            remedy: "load the tables anew, run binlog_loader reset and start with an empty staging database",
+        }
+    }
+
     /// What to do about it.
     pub fn class(&self) -> ErrorClass {
         match self {
@@ -171,6 +183,7 @@ impl MinerError {
             Self::Held { .. }
             | Self::GaveUp { .. }
             | Self::Stopping
+            | Self::AskedBack
             | Self::Thread { .. }
             | Self::Signals(_) => ErrorClass::Failed,
         }

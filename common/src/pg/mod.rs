@@ -214,9 +214,10 @@ fn describe(error: &postgres::Error) -> String {
     text
 }
 
-/// Data exceptions (class 22) and invalid text put the value into the message.
+/// Data exceptions (class 22) and invalid text put the value into the message; so may whoever
+/// wrote a trigger (class P0).
 fn quotes_values(code: &SqlState) -> bool {
-    code.code().starts_with("22")
+    code.code().starts_with("22") || code.code().starts_with("P0")
 }
 
 /// What an error of the server or the connection means.

@@ -188,10 +188,10 @@ impl ApplyError {
     }
 }
 
-/// SQLSTATEs that a row's values cause: data exceptions, integrity constraints, and an index
-/// entry that is too large.
+/// SQLSTATEs that a row's values cause: data exceptions, integrity constraints, an index entry
+/// that is too large, and what a trigger raises.
 fn is_of_a_row(code: &str) -> bool {
-    code.starts_with("22") || code.starts_with("23") || code == "54000"
+    code.starts_with("22") || code.starts_with("23") || code == "54000" || code == "P0001"
 }
 
 /// The refusal in an error that a row has caused. The message and the context quote values; of
@@ -252,6 +252,7 @@ fn meaning(code: &str) -> &'static str {
         "23514" => "check constraint violated",
         "23P01" => "exclusion constraint violated",
         "54000" => "too large for an index",
+        "P0001" => "refused by a trigger",
         _ => "the row does not fit",
     }
 }

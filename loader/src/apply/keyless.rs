@@ -3,7 +3,8 @@
 //! A delete removes exactly one of several equal rows. The rows to delete go into a temporary
 //! table with their counts; one statement numbers the equal rows of the target and deletes as
 //! many as are asked for, by physical identity (segment or partition, and ctid). It reads the
-//! target once a round, or less where an index helps; then the temporary table is emptied, since
+//! target once a round. Where the target has an index, the planner is told what is to be deleted, and reads
+//! only rows that the index finds, if it tells rows apart. Then the temporary table is emptied, since
 //! the next round may be of the same transaction.
 
 use common::pg::{Operation as _, PgError, quote_identifier};
@@ -17,6 +18,8 @@ use crate::target::catalog::TargetColumn;
 pub(super) struct KeylessDelete {
     pub(super) copy: Statement,
     pub(super) delete: Statement,
+    /// Has the planner know what is to be deleted, where that can make a difference.
+    pub(super) analyze: Option<String>,
     /// Empties the temporary table: a batch of several rounds uses it several times.
     pub(super) clear: String,
 }
@@ -47,7 +50,7 @@ impl KeylessDelete {
         let conditions: Vec<String> = columns
             .iter()
             .zip(1..)
-            .map(|(column, n)| condition(column, n))
+            .map(|(column, n)| condition(route, column, n))
             .collect();
         let delete = format!(
             "delete from {target} t using ( \
@@ -65,14 +68,16 @@ impl KeylessDelete {
                 .prepare(&format!("copy {temporary} from stdin"))
                 .operation("prepare copy")?,
             delete: client.prepare(&delete).operation("prepare delete")?,
+            analyze: (!route.target.indexes.is_empty()).then(|| format!("analyze {temporary}")),
             clear: format!("truncate {temporary}"),
         })
     }
 }
 
-/// Equality of column `n`. Where the type's own equality is identity and NULL is ruled out it
-/// is used, as an index can serve it; else the text is compared, which every type has.
-fn condition(column: &TargetColumn, n: usize) -> String {
+/// Equality of column `n`. Where the type's own equality is identity it is used, as an index can
+/// serve it; where NULLs may be or it is not, the text is compared, which every type has and
+/// which can be hashed.
+fn condition(route: &Route, column: &TargetColumn, n: usize) -> String {
     const IDENTITY: &[&str] = &[
         "bool",
         "bytea",
@@ -88,10 +93,16 @@ fn condition(column: &TargetColumn, n: usize) -> String {
         "varchar",
     ];
     let name = format!("e.{}", quote_identifier(&column.name));
-    if column.not_null && IDENTITY.contains(&column.type_name.as_str()) {
+    let identity = IDENTITY.contains(&column.type_name.as_str());
+    if column.not_null && identity {
         return format!("{name} = d.c{n}");
     }
-    format!(
+    let same_text = format!(
         "coalesce({name}::text, '') = coalesce(d.c{n}::text, '') and ({name} is null) = (d.c{n} is null)"
-    )
+    );
+    if identity && route.target.has_index_led_by(&[&column.name]) {
+        format!("{same_text} and ({name} = d.c{n} or {name} is null and d.c{n} is null)")
+    } else {
+        same_text
+    }
 }

@@ -37,7 +37,7 @@ pub use single::{Written as WrittenAlone, write_row};
 
 use crate::dead_letters::DeadLetters;
 use crate::layout::Layout;
-use crate::progress::Progress;
+use crate::progress::{KnownFile, Progress};
 use crate::round::{Counts, Round, Statement, shorten};
 use crate::route::{Route, Router};
 use crate::target::catalog;
@@ -98,6 +98,7 @@ pub struct Applier {
     session: TargetSession,
     router: Router,
     staging_id: String,
+    known_file: KnownFile,
     tables: HashMap<DefinitionId, PreparedTable>,
     outcome: Outcome,
     applied: Vec<AppliedTable>,
@@ -124,11 +125,13 @@ impl Applier {
         router: Router,
         dead_letters: DeadLetters,
         staging_id: String,
+        known_file: KnownFile,
     ) -> Self {
         Self {
             session,
             router,
             staging_id,
+            known_file,
             tables: HashMap::new(),
             outcome: Outcome::Committed,
             applied: Vec::new(),
@@ -189,7 +192,8 @@ impl Applier {
             return Ok(());
         }
         self.session.begin()?;
-        self.session.commit(&self.staging_id, progress)?;
+        let created = self.known_file.created(progress);
+        self.session.commit(&self.staging_id, progress, created)?;
         crash::point(Point::LoaderAdvanced);
         Ok(())
     }
@@ -231,7 +235,8 @@ impl Applier {
             return Ok(Outcome::Open);
         };
         crash::point(Point::LoaderBeforeCommit);
-        self.session.commit(&self.staging_id, end)?;
+        let created = self.known_file.created(end);
+        self.session.commit(&self.staging_id, end, created)?;
         crash::point(Point::LoaderAfterCommit);
         self.dead_letters.committed();
         Ok(Outcome::Committed)

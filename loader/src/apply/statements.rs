@@ -14,13 +14,25 @@ pub(super) enum KeyAccess {
     Scan,
 }
 
+/// What becomes of a row whose key is there already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Duplicates {
+    /// The target refuses it.
+    Refused,
+    /// The target may take both.
+    Unnoticed,
+}
+
 /// A table's statements.
 pub(super) struct TableStatements {
     pub(super) copy: Statement,
     /// Takes one `text[]` per key column; none for a keyless table.
     pub(super) delete: Option<Statement>,
     pub(super) key_access: KeyAccess,
+    pub(super) duplicates: Duplicates,
     pub(super) truncate: String,
+    /// Has the table's foreign keys checked at the commit, where they are checked at all.
+    pub(super) defer: Option<String>,
 }
 
 impl TableStatements {
@@ -44,7 +56,16 @@ impl TableStatements {
             } else {
                 KeyAccess::Scan
             },
+            duplicates: if route.target.lets_duplicates_in(&key) {
+                Duplicates::Unnoticed
+            } else {
+                Duplicates::Refused
+            },
             truncate: format!("truncate table {}", route.target.quoted()),
+            defer: match route.target.deferrable.as_slice() {
+                [] => None,
+                names => Some(format!("set constraints {} deferred", names.join(", "))),
+            },
         })
     }
 }

@@ -263,6 +263,9 @@ impl<'r> At<'r, '_> {
         client
             .batch_execute("set local enable_nestloop = on")
             .operation("prepare delete")?;
+        if let Some(analyze) = &keyless.analyze {
+            client.batch_execute(analyze).operation("prepare delete")?;
+        }
         let deleted = client
             .execute(&keyless.delete, &[])
             .map_err(|error| self.error(&error, "delete from target table"))?;

@@ -2,16 +2,19 @@
 //! letters.
 
 use common::crash::{self, Point};
+use common::pg::Operation as _;
 use postgres::Client;
 
 use super::error::{ApplyError, OverLimit};
 use super::keyless::KeylessDelete;
 use super::replace::{LEAST_ROWS, Replace};
+use super::statements::Duplicates;
 use super::table::{At, Copied};
 use super::{AppliedTable, Applier, Path};
 use crate::dead_letters::{DeadLetters, Item, Refusal, TakenBack};
 use crate::layout::Layout;
 use crate::round::{Overlap, Round, TableChanges};
+use crate::target::session::ReplicaRole;
 
 /// Whether a round could be written as it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,15 +67,26 @@ impl Applier {
             round: attempt.round,
             changes,
             route: &table.route,
-            path: attempt.path,
+            path: match (attempt.path, table.statements.duplicates) {
+                (Path::Straight, Duplicates::Unnoticed) => Path::DeleteFirst,
+                (path, _) => path,
+            },
             replaces: false,
             taken_back: attempt.taken_back,
         };
         // Behind a TRUNCATE there is nothing to replace.
         at.replaces = table.replaceable
-            && attempt.path == Path::Straight
+            && at.path == Path::Straight
             && !changes.truncated
             && at.replacing_rows().nth(LEAST_ROWS).is_some();
+        // A parent is deleted and comes back; a child may come first.
+        if self.session.replica_role == ReplicaRole::NotPermitted
+            && let Some(defer) = &table.statements.defer
+        {
+            client
+                .batch_execute(defer)
+                .operation("defer foreign keys")?;
+        }
         if changes.truncated {
             client
                 .batch_execute(&table.statements.truncate)

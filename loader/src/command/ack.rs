@@ -64,7 +64,7 @@ pub fn run(
     let staging_id = fetcher.task()?.staging_id;
     session.raise_epoch()?;
     session.begin()?;
-    session.commit(&staging_id, &end)?;
+    session.commit(&staging_id, &end, fetcher.known_file().created(&end))?;
     writeln!(out, "acknowledged: task {task} goes on behind {position}")?;
     Ok(())
 }

@@ -14,6 +14,7 @@ use super::CommandError;
 use crate::fetch;
 use crate::route::{Router, ValuePolicy};
 use crate::target::catalog;
+use crate::target::session::{ReplicaRole, set_replica_role};
 
 /// PostgreSQL versions that are supported begin here.
 const LEAST_VERSION: i32 = 120_000;
@@ -159,9 +160,9 @@ fn check_target<W: Write>(
     settings: &Settings,
     client: &mut Client,
 ) -> Result<(), CommandError> {
-    match client.batch_execute("set session_replication_role = replica") {
-        Ok(()) => checks.ok("target: session_replication_role can be set: triggers and foreign keys stay out of the way")?,
-        Err(_) => checks.warn(
+    match set_replica_role(client).map_err(|error| CommandError::Session(error.into()))? {
+        ReplicaRole::Set => checks.ok("target: session_replication_role can be set: triggers and foreign keys stay out of the way")?,
+        ReplicaRole::NotPermitted => checks.warn(
             "target: session_replication_role cannot be set: tables with triggers, cascading or non-deferrable foreign \
              keys are refused (run as superuser, or: grant set on parameter session_replication_role)",
         )?,
@@ -248,7 +249,8 @@ fn check_table<W: Write>(
     let key = route.key_names();
     if key.is_empty() {
         checks.warn(&format!(
-            "table {name} has no key: rows are applied as a multiset, and every batch that deletes reads the target table"
+            "table {name} has no key: rows are applied as a multiset, and every batch that deletes reads the target table, unless an \
+             index there tells its rows apart"
         ))?;
     } else if !route.target.has_unique_index(&key) {
         checks.warn(&format!(

@@ -24,8 +24,8 @@ pub enum FetchError {
     #[error(
         "the target's checkpoint at {applied} of log {log_id} is none that this staging database has mined or \
          continues: staging was restored from an older copy, or is another task's or another source's; if it is the \
-         right source, stop the miner, drop the staging database, create it again, and start both: the miner then \
-         continues from the checkpoint; to start afresh: `binlog_loader reset` and a new staging database"
+         right source, start the miner, which then forgets what is staged and continues from the checkpoint, and \
+         the loader again; to start afresh: `binlog_loader reset` and a new staging database"
     )]
     UnknownTimeline {
         /// Log of the checkpoint.
@@ -36,8 +36,8 @@ pub enum FetchError {
     /// Staging does not reach back to the checkpoint.
     #[error(
         "staging begins at {retained}, the target's checkpoint is at {applied}: what lies between is no longer \
-         staged (was the target restored?); stop the miner, drop the staging database, create it again, and start \
-         both: the miner then continues from the checkpoint"
+         staged (was the target restored?); start the miner, which then goes back to the checkpoint, and the loader \
+         again"
     )]
     Hole {
         /// Oldest position that staging holds.
@@ -48,6 +48,11 @@ pub enum FetchError {
 }
 
 impl FetchError {
+    /// Whether staging lacks what lies behind the checkpoint, so that it is to be mined again.
+    pub fn is_gap(&self) -> bool {
+        matches!(self, Self::UnknownTimeline { .. } | Self::Hole { .. })
+    }
+
     /// What to do about it.
     pub fn class(&self) -> ErrorClass {
         match self {

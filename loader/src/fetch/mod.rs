@@ -26,7 +26,7 @@ pub use error::FetchError;
 pub use locate::Start;
 pub use rows::{MinerRow, definitions};
 
-use crate::progress::{StagedPosition, StagedTimeline};
+use crate::progress::{KnownFile, StagedPosition, StagedTimeline};
 use rows::{miner_row, timelines};
 
 const FETCH_CHUNKS: &str = include_str!("../../../sql/query/fetch_chunks.sql");
@@ -116,6 +116,7 @@ pub struct Fetcher {
     last_definition: i32,
     /// Timeline of what was read last.
     timeline_id: Option<TimelineId>,
+    known_file: KnownFile,
 }
 
 impl Fetcher {
@@ -149,7 +150,13 @@ impl Fetcher {
             last_chunk: 0,
             last_definition: 0,
             timeline_id: None,
+            known_file: KnownFile::default(),
         })
+    }
+
+    /// The newest file of the log whose age was read; it follows what is read.
+    pub fn known_file(&self) -> KnownFile {
+        self.known_file.clone()
     }
 
     /// Which staging this is, and what it replicates.
@@ -192,6 +199,22 @@ impl Fetcher {
         })
     }
 
+    /// Tells the miner from where on staging must reach; `None` takes that back, and from then
+    /// on nothing that is staged goes away but by this loader.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn need_from(&mut self, applied: Option<&BinlogPosition>) -> Result<(), FetchError> {
+        let text = applied.map(BinlogPosition::to_string);
+        self.client
+            .execute(
+                "update mysql2gp.loader set needs_from = $1 where needs_from is distinct from $1",
+                &[&text],
+            )
+            .operation("tell the miner what is needed")?;
+        Ok(())
+    }
+
     /// The miner's row; `None` while it has no position.
     ///
     /// # Errors
@@ -201,7 +224,10 @@ impl Fetcher {
             .client
             .query_one(&self.miner_query, &[])
             .operation("read the miner's position")?;
-        miner_row(&row)
+        let miner = miner_row(&row)?;
+        self.known_file
+            .learn(miner.as_ref().and_then(|row| row.file.as_ref()));
+        Ok(miner)
     }
 
     /// The oldest timeline of which staging holds anything, and where it begins to; the
@@ -335,6 +361,8 @@ impl Fetcher {
             .operation("read chunks")?;
         let first = rows.next().operation("read chunks")?;
         let miner = first.as_ref().map(miner_row).transpose()?.flatten();
+        self.known_file
+            .learn(miner.as_ref().and_then(|row| row.file.as_ref()));
         if let Some(row) = &miner
             && row.last_definition > self.last_definition
         {

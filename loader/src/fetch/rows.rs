@@ -1,18 +1,20 @@
 //! Rows of the contract as values.
 
 use common::pg::Operation as _;
-use common::position::{BinlogPosition, LogId, TimelineId};
+use common::position::{BinlogFile, BinlogPosition, LogId, TimelineId};
 use common::table::{DefinitionId, TableDefinition};
 use postgres::{Client, Row};
 
 use super::FetchError;
-use crate::progress::{StagedPosition, StagedTimeline};
+use crate::progress::{LogFile, StagedPosition, StagedTimeline};
 
 /// The miner's row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MinerRow {
     /// Staged position.
     pub staged: StagedPosition,
+    /// The staged position's file, when its age is known.
+    pub(super) file: Option<LogFile>,
     /// Last staged chunk.
     pub chunk_seq: i64,
     /// Number of the newest definition.
@@ -92,7 +94,7 @@ pub(super) fn miner_row(row: &Row) -> Result<Option<MinerRow>, FetchError> {
     ) else {
         return Ok(None);
     };
-    let file = file
+    let file: BinlogFile = file
         .parse()
         .map_err(|_| malformed("mysql2gp.miner.staged_file"))?;
     let offset: i64 = row.get("staged_pos");
@@ -101,9 +103,16 @@ pub(super) fn miner_row(row: &Row) -> Result<Option<MinerRow>, FetchError> {
         .map_err(|_| malformed("mysql2gp.miner.transaction_seq"))?;
     let event_seq = u64::try_from(row.get::<_, i64>("event_seq"))
         .map_err(|_| malformed("mysql2gp.miner.event_seq"))?;
+    let timeline_id = TimelineId(timeline_id);
+    let created: Option<i64> = row.get("file_created");
     Ok(Some(MinerRow {
+        file: created.map(|created| LogFile {
+            timeline_id: timeline_id.clone(),
+            file: file.clone(),
+            created,
+        }),
         staged: StagedPosition {
-            timeline_id: TimelineId(timeline_id),
+            timeline_id,
             position: BinlogPosition::new(file, offset),
             gtid_set: row.get("staged_gtid_set"),
             transaction_seq,

@@ -16,6 +16,7 @@ mod apply_loop;
 mod compact_loop;
 mod fetch_loop;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{Builder, Scope, ScopedJoinHandle};
@@ -159,24 +160,30 @@ impl Runner<'_> {
 
     /// Lets an outage pass; other errors end the loader.
     fn survive(&self, error: LoaderError, outage: &mut Option<Outage>) -> Result<(), LoaderError> {
-        let Some(server) = error.unreachable() else {
-            return Err(error);
-        };
-        let away = if error.is_disk_full() {
-            Away::Space
-        } else {
-            Away::Server
+        let (server, away) = match error.unreachable() {
+            Some(server) if error.is_disk_full() => (server, Away::Space),
+            Some(server) => (server, Away::Server),
+            // A bounded run does not wait for the miner.
+            None if error.is_gap() && *self.until == Until::Stopped => {
+                (Server::Staging, Away::Changes)
+            }
+            None => return Err(error),
         };
         let since = match outage {
             Some(outage) if (outage.server, outage.away) == (server, away) => outage.since,
             _ => {
-                log::warn!("{}: waiting for the server", chain(&error));
+                let whom = if away == Away::Changes {
+                    "miner"
+                } else {
+                    "server"
+                };
+                log::warn!("{}: waiting for the {whom}", chain(&error));
                 Instant::now()
             }
         };
         let state = match (away, server) {
             (Away::Space, _) => LoaderState::WaitingSpace,
-            (Away::Server, Server::Staging) => LoaderState::WaitingStaging,
+            (Away::Changes, _) | (Away::Server, Server::Staging) => LoaderState::WaitingStaging,
             (Away::Server, Server::Target) => LoaderState::WaitingTarget,
         };
         self.reporter
@@ -226,7 +233,7 @@ impl Runner<'_> {
 
     /// Keeps the session, and with it the lock, when the target is not the cause.
     fn keep(&mut self, session: TargetSession, error: &LoaderError) {
-        if error.unreachable() == Some(Server::Staging) {
+        if error.unreachable() == Some(Server::Staging) || error.is_gap() {
             self.session = Some(session);
         }
     }
@@ -261,6 +268,8 @@ impl Runner<'_> {
             &self.settings.target,
             ValuePolicy::of(self.settings),
         );
+        // Whatever is read from here on stays.
+        fetcher.need_from(None)?;
         let Some(miner) = self.wait_for_miner(fetcher, None)? else {
             return Ok(None);
         };
@@ -288,7 +297,13 @@ impl Runner<'_> {
         if *self.until == Until::Staged && self.goal.is_none() {
             self.goal = Some(miner.staged.clone());
         }
-        let place = fetcher.seek(&miner, &checkpoint)?;
+        let place = match fetcher.seek(&miner, &checkpoint) {
+            Err(error) if error.is_gap() => {
+                fetcher.need_from(Some(&checkpoint.applied))?;
+                return Err(error.into());
+            }
+            sought => sought?,
+        };
         let dead_letters = DeadLetters::open(
             &self.settings.staging,
             &self.settings.task.name,
@@ -409,7 +424,13 @@ impl Runner<'_> {
             },
             start,
         );
-        let mut applier = Applier::new(session, router, dead_letters, task.staging_id);
+        let mut applier = Applier::new(
+            session,
+            router,
+            dead_letters,
+            task.staging_id,
+            fetcher.known_file(),
+        );
         let ended = self.threads(fetcher, compactor, &mut applier);
         match (applier.into_session(), &ended) {
             (Ok(session), Err(error)) => self.keep(session, error),
@@ -442,14 +463,18 @@ impl Runner<'_> {
                 compact_loop::CompactLoop::new(compactor, loader, texts, spares, rounds_in)
                     .run(self.shutdown)
             })?;
-            let applied = apply_loop::run(
-                applier,
-                &rounds,
-                &spares_in,
-                &self.reporter,
-                loader,
-                &self.applied,
-            );
+            // The others end in good order, and the status says so, after a panic too.
+            let applied = catch_unwind(AssertUnwindSafe(|| {
+                apply_loop::run(
+                    applier,
+                    &rounds,
+                    &spares_in,
+                    &self.reporter,
+                    loader,
+                    &self.applied,
+                )
+            }))
+            .unwrap_or(Err(LoaderError::Panicked { thread: "apply" }));
             // The receiver's end stops the compactor, and that stops the fetcher.
             drop((rounds, spares_in));
             trigger.fire();
@@ -485,6 +510,8 @@ enum Away {
     Server,
     /// Its disk is full.
     Space,
+    /// It does not hold what the target needs.
+    Changes,
 }
 
 struct Outage {

@@ -136,13 +136,7 @@ impl Ledger {
             write_position(&mut transaction, statements, progress, *applied_at)?;
         }
         if let Some(event_seq) = self.part {
-            // Only the backlog shows it; the position is that of the last commit.
-            transaction
-                .execute(
-                    "update mysql2gp.loader set event_seq = $1",
-                    &[&signed(event_seq)],
-                )
-                .operation("write progress")?;
+            write_part(&mut transaction, event_seq)?;
         }
         for (name, totals) in &self.tables {
             write_table(&mut transaction, statements, name, totals)?;
@@ -225,6 +219,17 @@ fn write_position(
                 &signed(progress.event_seq),
                 &progress.consistent_from(),
             ],
+        )
+        .operation("write progress")?;
+    Ok(())
+}
+
+/// Only the backlog shows it; the position is that of the last commit.
+fn write_part(transaction: &mut Transaction<'_>, event_seq: u64) -> Result<(), PgError> {
+    transaction
+        .execute(
+            "update mysql2gp.loader set event_seq = $1",
+            &[&signed(event_seq)],
         )
         .operation("write progress")?;
     Ok(())

@@ -15,7 +15,7 @@ mod segments;
 
 use std::time::{Duration, Instant, SystemTime};
 
-use common::pg::{self, Conninfo, PgError};
+use common::pg::{self, Conninfo, Operation as _, PgError};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use postgres::Client;
 use postgres::error::SqlState;
@@ -137,6 +137,8 @@ pub struct Retirer {
     receiver: Receiver<Report>,
     conninfo: Conninfo,
     client: Option<Client>,
+    /// Whether staging is known to have the loader's tables.
+    prepared: bool,
     ledger: Ledger,
     segments: Segments,
 }
@@ -149,6 +151,7 @@ impl Retirer {
             receiver,
             conninfo,
             client: None,
+            prepared: false,
             ledger: Ledger::default(),
             segments: Segments::new(keep_applied),
         };
@@ -211,10 +214,21 @@ impl Retirer {
             Some(client) => client,
             none => {
                 self.ledger.reconnected();
+                self.prepared = false;
                 none.insert(pg::connect(&self.conninfo, "binlog_loader retire")?)
             }
         };
-        self.ledger.write(client)
+        if !self.prepared {
+            // Whichever program reads or writes staging first makes the tables.
+            self.prepared = client
+                .query_one("select to_regclass('mysql2gp.batch') is not null", &[])
+                .operation("look for the staging schema")?
+                .get(0);
+        }
+        if self.prepared {
+            self.ledger.write(client)?;
+        }
+        Ok(())
     }
 
     fn retire_segments(&mut self) {

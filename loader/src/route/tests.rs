@@ -69,6 +69,7 @@ fn target(name: &str, columns: Vec<TargetColumn>) -> TargetTable {
         columns,
         indexes: Vec::new(),
         hazards: Vec::new(),
+        deferrable: Vec::new(),
     }
 }
 

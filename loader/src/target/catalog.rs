@@ -10,6 +10,7 @@ const TABLES: &str = include_str!("../../../sql/query/target_tables.sql");
 const COLUMNS: &str = include_str!("../../../sql/query/target_columns.sql");
 const INDEXES: &str = include_str!("../../../sql/query/target_indexes.sql");
 const HAZARDS: &str = include_str!("../../../sql/query/target_hazards.sql");
+const DEFERRABLE: &str = include_str!("../../../sql/query/target_deferrable.sql");
 
 /// A table on the target.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +33,8 @@ pub struct TargetTable {
     pub indexes: Vec<TargetIndex>,
     /// Foreign keys and triggers that matter where `session_replication_role` cannot be set.
     pub hazards: Vec<String>,
+    /// Foreign keys that can be deferred, as SQL writes them.
+    pub deferrable: Vec<String>,
 }
 
 /// What kind of relation a target is.
@@ -82,6 +85,8 @@ pub enum Fill {
 pub struct TargetIndex {
     /// Whether it is unique.
     pub unique: bool,
+    /// Whether a duplicate is refused at once, and not perhaps at the commit or never.
+    pub immediate: bool,
     /// Its columns in order.
     pub columns: Vec<String>,
 }
@@ -103,7 +108,17 @@ impl TargetTable {
 
     /// Whether an index finds rows by exactly these columns, in any order.
     pub fn has_unique_index(&self, columns: &[&str]) -> bool {
-        self.indexes.iter().any(|index| {
+        self.unique_indexes(columns).next().is_some()
+    }
+
+    /// Whether rows are unique by these columns, by a deferrable constraint only: where triggers
+    /// rest, a duplicate is not refused.
+    pub fn lets_duplicates_in(&self, columns: &[&str]) -> bool {
+        self.has_unique_index(columns) && self.unique_indexes(columns).all(|index| !index.immediate)
+    }
+
+    fn unique_indexes(&self, columns: &[&str]) -> impl Iterator<Item = &TargetIndex> {
+        self.indexes.iter().filter(|index| {
             index.unique
                 && index.columns.len() == columns.len()
                 && columns
@@ -152,12 +167,8 @@ pub fn find_tables(
                 truncatable: row.get(4),
                 columns: columns(client, oid)?,
                 indexes: indexes(client, oid)?,
-                hazards: client
-                    .query(HAZARDS, &[&oid])
-                    .operation("read the target table's triggers")?
-                    .iter()
-                    .map(|row| row.get(0))
-                    .collect(),
+                hazards: names(client, HAZARDS, oid)?,
+                deferrable: names(client, DEFERRABLE, oid)?,
             })
         })
         .collect()
@@ -187,6 +198,14 @@ pub fn filling(client: &mut Client, table: &TargetTable) -> Result<Filling, PgEr
     } else {
         Filling::Empty
     })
+}
+
+/// Triggers or foreign keys of a table.
+fn names(client: &mut Client, query: &str, oid: Oid) -> Result<Vec<String>, PgError> {
+    let rows = client
+        .query(query, &[&oid])
+        .operation("read the target table's triggers and foreign keys")?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
 fn columns(client: &mut Client, oid: Oid) -> Result<Vec<TargetColumn>, PgError> {
@@ -220,7 +239,8 @@ fn indexes(client: &mut Client, oid: Oid) -> Result<Vec<TargetIndex>, PgError> {
         .iter()
         .map(|row| TargetIndex {
             unique: row.get(0),
-            columns: row.get(1),
+            immediate: row.get(1),
+            columns: row.get(2),
         })
         .collect())
 }

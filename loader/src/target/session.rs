@@ -52,6 +52,23 @@ pub enum SessionError {
         /// How long this one waited.
         waited_seconds: u64,
     },
+    /// A constraint that is checked at the commit is violated.
+    #[error(
+        "the target refuses the batch that ends at {position}, when it commits: SQLSTATE {sqlstate}, table {table}, \
+         constraint {constraint}; what is checked at the commit \
+         (a deferred constraint, a constraint trigger) does not tell the row, and nothing of the batch was applied: add \
+         to the target what the constraint asks for, or drop the constraint, and start the loader again"
+    )]
+    CommitRefused {
+        /// End of the batch.
+        position: BinlogPosition,
+        /// What is violated.
+        sqlstate: String,
+        /// The target table.
+        table: String,
+        /// The constraint.
+        constraint: String,
+    },
     /// Somebody else has taken over.
     #[error(
         "task {task} was taken over by another loader or reset (epoch {epoch} is no longer valid); this one has \
@@ -75,7 +92,7 @@ impl SessionError {
             Self::Pg(error) => error.class(),
             Self::Checkpoint(error) => error.class(),
             Self::Held { .. } | Self::Stopped => ErrorClass::Failed,
-            Self::Fenced { .. } => ErrorClass::Operator,
+            Self::CommitRefused { .. } | Self::Fenced { .. } => ErrorClass::Operator,
         }
     }
 }
@@ -235,7 +252,7 @@ impl TargetSession {
         Ok(())
     }
 
-    /// After a lost connection: goes on with the epoch of before, if it is still valid.
+    /// After a lost connection: goes on with the epoch of before, if no later loader has raised it.
     ///
     /// # Errors
     /// [`SessionError::Fenced`] when it is not.
@@ -247,13 +264,31 @@ impl TargetSession {
                 &[&self.task],
             )
             .operation("read the epoch")?;
-        if row.map(|row| row.get::<_, i64>(0)) != Some(epoch) {
-            return Err(SessionError::Fenced {
-                task: self.task.clone(),
-                epoch,
-            });
+        match row.map(|row| row.get::<_, i64>(0)) {
+            Some(found) if found == epoch => self.epoch = Some(epoch),
+            Some(found) if found < epoch => self.rise_above(epoch)?,
+            Some(_) | None => {
+                return Err(SessionError::Fenced {
+                    task: self.task.clone(),
+                    epoch,
+                });
+            }
         }
-        self.epoch = Some(epoch);
+        Ok(())
+    }
+
+    /// The target was restored from a copy older than this loader. Whoever has had an epoch
+    /// since then must not commit.
+    fn rise_above(&mut self, epoch: i64) -> Result<(), SessionError> {
+        log::warn!("target was restored from an older copy: going on from its checkpoint");
+        let row = self
+            .client
+            .query_one(
+                "update mysql2gp.checkpoint set epoch = $2::bigint + 1, holder = $3 where task = $1 returning epoch",
+                &[&self.task, &epoch, &holder()],
+            )
+            .operation("raise the epoch")?;
+        self.epoch = Some(row.get(0));
         Ok(())
     }
 
@@ -302,16 +337,24 @@ impl TargetSession {
             .operation("roll back target transaction")?)
     }
 
-    /// Writes the checkpoint and commits, in one round trip.
+    /// Writes the checkpoint and commits, in one round trip. `file_created` is the age of the
+    /// position's file, when known.
     ///
     /// # Errors
     /// [`SessionError::Fenced`] when the epoch is no longer this loader's; nothing is
     /// committed then.
-    pub fn commit(&mut self, staging_id: &str, progress: &Progress) -> Result<(), SessionError> {
+    pub fn commit(
+        &mut self,
+        staging_id: &str,
+        progress: &Progress,
+        file_created: Option<i64>,
+    ) -> Result<(), SessionError> {
         let epoch = self.epoch.unwrap_or_default();
         // No row updated: the division fails, and with it the transaction.
         let statement = format!(
             "with moved as (update mysql2gp.checkpoint set timeline_id = {timeline_id}, log_id = {log_id}, \
+                    file_created = coalesce({file_created}, case when (timeline_id, applied_file) = ({timeline_id}, {file}) \
+                                                                 then file_created end), \
                     applied_file = {file}, applied_pos = {offset}, applied_gtid_set = {gtid_set}, \
                     consistent_from = {consistent_from}, staging_id = {staging_id}, transaction_seq = {transaction_seq}, event_seq = {event_seq}, \
                     commit_time = {commit_time}, applied_at = clock_timestamp() \
@@ -322,6 +365,8 @@ impl TargetSession {
             consistent_from = optional_literal(progress.consistent_from().as_deref()),
             file = quote_literal(progress.position.file.name()),
             offset = progress.position.offset,
+            file_created =
+                file_created.map_or_else(|| "null".into(), |created| created.to_string()),
             gtid_set = optional_literal(progress.gtid_set.as_deref()),
             staging_id = quote_literal(staging_id),
             transaction_seq = progress.transaction_seq,
@@ -336,6 +381,17 @@ impl TargetSession {
             return Err(SessionError::Fenced {
                 task: self.task.clone(),
                 epoch,
+            });
+        }
+        if let Err(error) = &result
+            && let Some(db) = error.as_db_error()
+            && db.code().code().starts_with("23")
+        {
+            return Err(SessionError::CommitRefused {
+                position: progress.position.clone(),
+                sqlstate: db.code().code().to_owned(),
+                table: db.table().unwrap_or("not told").to_owned(),
+                constraint: db.constraint().unwrap_or("not told").to_owned(),
             });
         }
         Ok(result.operation("commit target transaction")?)
@@ -380,19 +436,31 @@ impl TargetSession {
 /// Serializes the creation of the loader's tables; "m2gc" as a number.
 const CREATE_LOCK: i64 = 0x6d32_6763;
 
-fn set_replica_role(client: &mut Client) -> Result<ReplicaRole, PgError> {
-    let result = client.batch_execute("set session_replication_role = replica");
-    match result {
-        Ok(()) => Ok(ReplicaRole::Set),
-        Err(error) if error.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE) => {
-            Ok(ReplicaRole::NotPermitted)
-        }
-        Err(error) => {
-            Err::<(), _>(error).operation("set session_replication_role")?;
-            Ok(ReplicaRole::NotPermitted)
-        }
-    }
+/// Keeps triggers and foreign keys out of the way of this session, if its user may.
+///
+/// # Errors
+/// When the server is away.
+pub fn set_replica_role(client: &mut Client) -> Result<ReplicaRole, PgError> {
+    client
+        .batch_execute(TRY_REPLICA_ROLE)
+        .operation("set session_replication_role")?;
+    let role: String = client
+        .query_one("show session_replication_role", &[])
+        .operation("read session_replication_role")?
+        .get(0);
+    Ok(if role == "replica" {
+        ReplicaRole::Set
+    } else {
+        ReplicaRole::NotPermitted
+    })
 }
+
+/// Caught on the server, so that its log has no error where the user may not.
+const TRY_REPLICA_ROLE: &str = "\
+do $$ begin
+    perform set_config('session_replication_role', 'replica', false);
+exception when insufficient_privilege then null;
+end $$";
 
 /// Sequences and offsets are far below 2^63.
 pub fn signed(number: u64) -> i64 {

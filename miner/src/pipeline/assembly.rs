@@ -245,11 +245,7 @@ impl<'a> Assembly<'a> {
             return Ok(());
         };
         if *expected != found {
-            return Err(MinerError::Refused {
-                place: Place::new(start, None),
-                reason: "the source's log was reset: the file of this name is not the one that was read before".into(),
-                remedy: "load the tables anew, run binlog_loader reset and start with an empty staging database",
-            });
+            return Err(MinerError::reset_log(start));
         }
         self.expected_file = None;
         Ok(())

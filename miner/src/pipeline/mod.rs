@@ -17,6 +17,7 @@ mod start;
 
 pub use bound::Bound;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -66,6 +67,7 @@ pub fn run(settings: &Settings, bound: &Bound, shutdown: &Shutdown) -> Result<()
         };
         let mut error = match attempt.run(&mut session, &mut bound) {
             Ok(()) => break,
+            Err(MinerError::AskedBack) => continue,
             Err(error) => error,
         };
         if outage.is_taking_turns(&error) {
@@ -191,8 +193,14 @@ impl Attempt<'_> {
         let mut asked = SourceSession::open(source)?;
         let end = asked.files.end()?;
         *bound = bound.fix(&end);
-        let staged = session.staged()?;
-        let start = start::decide(self, session, &staged, &mut asked)?;
+        let mut staged = session.staged()?;
+        let start = match start::go_back(self, session, &staged, &mut asked)? {
+            Some(start) => {
+                staged = session.staged()?;
+                start
+            }
+            None => start::decide(self, session, &staged, &mut asked)?,
+        };
         let SourceSession { server, files, .. } = asked;
         let mut catalog = Catalog::new(source);
         catalog.require_whole_log(
@@ -304,7 +312,11 @@ impl Attempt<'_> {
                 .name("assembly".into())
                 .spawn_scoped(scope, move || assembly.run(shutdown))
                 .map_err(|_| MinerError::Thread { name: "assembly" })?;
-            let staged = self.stage(&mut stager, &units, &idle_sender);
+            // The status says so after a panic, too.
+            let staged = catch_unwind(AssertUnwindSafe(|| {
+                self.stage(&mut stager, &units, &idle_sender)
+            }))
+            .unwrap_or(Err(MinerError::Thread { name: "staging" }));
             // The assembly thread may be waiting to hand something over.
             drop(units);
             drop(idle_sender);

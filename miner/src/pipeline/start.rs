@@ -1,5 +1,5 @@
-//! Where mining starts: behind what staging holds, else behind what the target has applied,
-//! else where the configuration says.
+//! Where mining starts: behind what staging holds, else (or where the loader asks for it) behind
+//! what the target has applied, else where the configuration says.
 //!
 //! On the same log it goes on by file and position, on another server's only by GTIDs, and
 //! only where that server continues exactly what is staged or applied.
@@ -9,14 +9,14 @@ use common::gtid::GtidSet;
 use common::pg::connect;
 use common::position::{BinlogPosition, LogId, TimelineId};
 use common::settings::{Settings, StartPoint};
-use log::info;
+use log::{info, warn};
 
 use super::Attempt;
 use crate::error::MinerError;
 use crate::gtids::GtidTrack;
-use crate::learn::gtids_before;
+use crate::learn::{file_created, gtids_before};
 use crate::source::{Flavor, SourceError, SourceSession};
-use crate::stage::{Continued, Staged, StagingSession};
+use crate::stage::{Continued, Forgotten, Staged, StagingSession};
 
 /// What to ask the source for.
 pub(super) enum From {
@@ -86,6 +86,82 @@ pub(super) fn decide(
             })
         }
     }
+}
+
+/// Behind what the target has applied, though staging holds something: the target was restored
+/// from a copy older than what staging reaches back to, and the loader has asked for what is
+/// missing; or staging was restored from a copy so old that the source has purged what comes
+/// next, and the target has it. What is staged is forgotten then, once it is certain that the
+/// source has what is needed.
+pub(super) fn go_back(
+    attempt: &Attempt<'_>,
+    session: &mut StagingSession,
+    staged: &Staged,
+    source: &mut SourceSession,
+) -> Result<Option<Start>, MinerError> {
+    let asked = session.asked_back()?;
+    let checkpoint = match &asked {
+        Some(_) => read_checkpoint(attempt.settings)?,
+        None if is_purged(staged, source)? => {
+            read_checkpoint(attempt.settings)?.filter(|checkpoint| {
+                is_ahead(checkpoint, staged) && source.files.contains(&checkpoint.applied)
+            })
+        }
+        None => None,
+    };
+    let Some(checkpoint) = checkpoint else {
+        return Ok(None);
+    };
+    check_same_log(attempt, staged, source)?;
+    let start = resume_from_checkpoint(attempt, &checkpoint, source)?;
+    Ok(match session.forget_staged(asked.as_deref())? {
+        Forgotten::Yes => {
+            warn!(
+                "what is staged does not join on to the target's checkpoint: staging is emptied, to mine again position={}",
+                checkpoint.applied
+            );
+            Some(start)
+        }
+        Forgotten::TakenBack => None,
+    })
+}
+
+/// Whether the source has purged what comes behind the staged position.
+fn is_purged(staged: &Staged, source: &SourceSession) -> Result<bool, MinerError> {
+    let begin = source.files.begin()?;
+    Ok(staged.log_id.as_ref() == Some(&source.server.log_id)
+        && staged
+            .position
+            .as_ref()
+            .is_some_and(|position| position.file < begin.file))
+}
+
+/// A log that was reset since it was mined begins its names anew; the staged file tells, and is
+/// the last thing that does before staging is emptied.
+fn check_same_log(
+    attempt: &Attempt<'_>,
+    staged: &Staged,
+    source: &SourceSession,
+) -> Result<(), MinerError> {
+    let (Some(position), Some(expected)) = (&staged.position, staged.file_created) else {
+        return Ok(());
+    };
+    let begin = BinlogPosition::new(position.file.clone(), BinlogPosition::FIRST_OFFSET);
+    let same_server = staged.log_id.as_ref() == Some(&source.server.log_id);
+    if !same_server || !source.files.contains(&begin) {
+        return Ok(());
+    }
+    let settings = &attempt.settings.source;
+    if file_created(settings, &source.server, begin)? == Some(expected) {
+        return Ok(());
+    }
+    Err(MinerError::reset_log(position))
+}
+
+/// Whether the target has everything that is staged, and more.
+fn is_ahead(checkpoint: &Checkpoint, staged: &Staged) -> bool {
+    staged.timeline_id.as_ref() == Some(&checkpoint.timeline_id)
+        && staged.position.as_ref() < Some(&checkpoint.applied)
 }
 
 /// On the log that staging holds.
@@ -215,7 +291,7 @@ fn resume_from_checkpoint(
     Ok(Start {
         from: From::Position(position.clone()),
         gtids,
-        expected_created: None,
+        expected_created: checkpoint.file_created,
         timeline: Some(BeginTimeline {
             id: Some(checkpoint.timeline_id.clone()),
             continues: None,

@@ -7,11 +7,13 @@
 //! position that staging then holds: nothing is kept here.
 
 mod chunk;
+mod forget;
 mod session;
 mod timeline;
 mod writer;
 
 pub use chunk::{ChunkPacker, LineKind, Sequences};
+pub use forget::Forgotten;
 pub use session::{Staged, StagingSession};
 pub use timeline::{Continued, NewTimeline};
 pub use writer::{CaughtUp, Message, StagedEnd, Stager, Unit, UnitEnd};

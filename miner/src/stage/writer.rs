@@ -393,7 +393,8 @@ impl Stager {
     /// Size of the staging database, looked at now and then.
     ///
     /// # Errors
-    /// When the statement fails.
+    /// When the statement fails, and [`MinerError::AskedBack`] when the loader needs what is no
+    /// longer staged.
     pub fn staging_bytes(&mut self) -> Result<Option<u64>, MinerError> {
         if self
             .last_size_check
@@ -403,12 +404,19 @@ impl Stager {
             return Ok(None);
         }
         self.last_size_check = Some(Instant::now());
-        self.session
+        let row = self
+            .session
             .client
-            .query_one("select pg_database_size(current_database())", &[])
+            .query_one(
+                "select pg_database_size(current_database()), needs_from is not null from mysql2gp.loader",
+                &[],
+            )
             .operation("measure staging")
-            .map(|row| Some(row.get::<_, i64>(0).cast_unsigned()))
-            .map_err(MinerError::Staging)
+            .map_err(MinerError::Staging)?;
+        if row.get(1) {
+            return Err(MinerError::AskedBack);
+        }
+        Ok(Some(row.get::<_, i64>(0).cast_unsigned()))
     }
 }
 

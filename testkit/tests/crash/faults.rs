@@ -40,6 +40,8 @@ pub(crate) enum Fault {
     Fenced(Who),
     /// Staging is restored from an old copy.
     Restored,
+    /// The target is restored from an old copy.
+    TargetRestored,
     /// The staging database is dropped and created again.
     Wiped,
     /// The loader dies while staging, which has lost commits, is mined again.
@@ -59,6 +61,7 @@ impl Fault {
             Self::Fenced(Miner),
             Self::Fenced(Loader),
             Self::Restored,
+            Self::TargetRestored,
             Self::Wiped,
             Self::Healing,
             Self::Advanced,
@@ -97,6 +100,7 @@ impl Fault {
             Self::Frozen(who) => format!("{} frozen, second copy started", who.program()),
             Self::Fenced(who) => format!("{} frozen and overtaken", who.program()),
             Self::Restored => "staging restored from an old copy".into(),
+            Self::TargetRestored => "target restored from an old copy".into(),
             Self::Wiped => "staging dropped and created again".into(),
             Self::Healing => format!("at {}", Point::LoaderHealing.name()),
             Self::Advanced => format!("at {}", Point::LoaderAdvanced.name()),
@@ -118,6 +122,7 @@ impl Fault {
             | Self::Frozen(_)
             | Self::Fenced(_)
             | Self::Restored
+            | Self::TargetRestored
             | Self::Wiped => site.fault(&self.kind()),
         }
         match self {
@@ -147,6 +152,7 @@ impl Fault {
             Self::Frozen(who) => freeze(site, who),
             Self::Fenced(who) => overtake(site, who),
             Self::Restored => restore(site),
+            Self::TargetRestored => restore_target(site),
             Self::Wiped => wipe(site),
             Self::Healing => heal(site),
             Self::Advanced => {
@@ -239,13 +245,30 @@ fn restore(site: &mut Site) {
     site.rig.staging.restore();
 }
 
-fn wipe(site: &mut Site) {
-    // A prepared transaction that only staging knows could not be mined again.
+fn restore_target(site: &mut Site) {
+    end_prepared(site);
+    site.rig.target_mut().save();
+    site.writer.set(Mode::Mixed);
+    site.wait_recovered();
+    // What comes now is gone from the target, and from staging where it was retired.
+    let end = site.rig.source.binlog_end();
+    site.wait("the target to go on", |site| {
+        site.applied().is_some_and(|applied| applied > end)
+    });
+    site.rig.target_mut().restore();
+}
+
+/// A prepared transaction that only staging knows could not be mined again.
+fn end_prepared(site: &mut Site) {
     site.writer.set(Mode::Plain);
     let end = site.rig.source.binlog_end();
     site.wait("the target to go on", |site| {
         site.applied().is_some_and(|applied| applied > end)
     });
+}
+
+fn wipe(site: &mut Site) {
+    end_prepared(site);
     for who in [Who::Miner, Who::Loader] {
         site.runner(who).program.kill9();
     }

@@ -48,3 +48,6 @@ mod outages;
 
 /// Another server in the source's place.
 mod failover;
+
+/// A target, or staging, that is restored from an old copy.
+mod restored;

@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread;
 
+use common::crash;
 use serde_json::json;
 use testkit::workload::{SOURCE_SCHEMA, TABLE_LIST, TABLES, TARGET_SCHEMA, Workload};
 use testkit::{Durability, Flavor, MysqlServer, PgServer, Proxy, wait_until};
 
 use crate::rig::{
-    Rig, SCHEMA, SOON, Task, assert_ends, assert_keeps_running, assert_stops, loader, miner,
-    wait_warning, warnings,
+    Rig, SCHEMA, SOON, Task, assert_ends, assert_keeps_running, assert_stops, launch, loader,
+    miner, wait_warning, warnings,
 };
 
 /// A rig with a proxy before each server, and a task that goes through them.
@@ -266,4 +267,64 @@ fn servers_are_stopped_and_killed_in_the_middle_and_nothing_is_lost_or_doubled()
     rig.assert_equal(&task, TABLES);
     assert_stops(&mut mining);
     assert_stops(&mut loading);
+}
+
+#[test]
+fn a_program_that_panics_says_so_in_the_status() {
+    let rig = Rig::start();
+    let task = rig.small_task("panic");
+    let files = task.config.write();
+    rig.source_sql(&["insert into t values (1, 'one')"]);
+    for (name, point, state) in [
+        ("binlog_miner", "miner-before-commit", "miner_state"),
+        ("binlog_loader", "loader-before-commit", "loader_state"),
+    ] {
+        let mut program = launch(name, &files, &[])
+            .env(crash::VARIABLE, format!("{point}:1:panic"))
+            .start();
+        assert_ends(&mut program, 1, &["please report it"]);
+        assert_eq!(rig.status_of(&task, state), "failed");
+        assert!(
+            rig.status_of(&task, "last_error")
+                .as_str()
+                .is_some_and(|error| error.contains("please report it"))
+        );
+        // Nothing is lost by it.
+        assert_ends(&mut launch(name, &files, &["--once"]).start(), 0, &[]);
+    }
+    rig.assert_equal(&task, &["t"]);
+}
+
+#[test]
+fn a_loader_that_waits_for_the_miner_leaves_no_error_in_the_servers_logs() {
+    let rig = Rig::with_servers(
+        MysqlServer::start_default(Flavor::MariaDb1011),
+        PgServer::start_default(),
+        PgServer::start_default(),
+    );
+    let task = rig.small_task("quiet");
+    // May write the table, and no more.
+    rig.target_sql(
+        &task,
+        &format!(
+            "create role writer login; grant all on schema {SCHEMA} to writer; \
+             grant all on all tables in schema {SCHEMA} to writer; grant all on database {} to writer",
+            task.target
+        ),
+    );
+    let target = rig.target().connect_string(&task.target);
+    let target = target.replace("user=postgres", "user=writer");
+    let files = task.config.clone().target(&target, SCHEMA).write();
+    let mut loading = loader(&files, &[]);
+    loading.wait_log("waiting for the miner", SOON);
+    assert_stops(&mut loading);
+    assert_ends(
+        &mut launch("binlog_loader", &files, &["check"]).start(),
+        0,
+        &[],
+    );
+    for server in [&rig.staging, rig.target()] {
+        let log = server.log_tail();
+        assert!(!log.contains("ERROR"), "{log}");
+    }
 }
