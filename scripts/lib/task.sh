@@ -185,7 +185,7 @@ command_of() {
     STOP_SIGNAL=TERM
     case $1 in
     staging_db)
-        staging_command
+        staging_command && clear_recycled_pid
         ;;
     *)
         folder=$(find_programs) || return 1

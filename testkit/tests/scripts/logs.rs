@@ -95,6 +95,35 @@ fn old_logs_are_bounded() {
     assert!(text.ends_with(&parts.concat()));
 }
 
+/// The kernel's full device, and a folder that is not there: a program that logs never waits.
+#[test]
+fn a_log_that_cannot_be_written_does_not_hold_up_the_program() {
+    let site = Site::new(&TaskFiles::builder());
+    let folder = site.directory().join("later");
+    for log in [Path::new("/dev/full"), &folder.join("miner.log")] {
+        let mut writer = Command::new(script("rotate_log.sh"))
+            .arg(log)
+            .stdin(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut input = writer.stdin.take().unwrap();
+        input.write_all(lines(1..3_000).as_bytes()).unwrap();
+        if log.starts_with(&folder) {
+            fs::create_dir(&folder).unwrap();
+            // What is read until the folder is seen may be dropped, too.
+            wait_until(SOON, "the log to be written again", || {
+                input.write_all(b"written again\n").unwrap();
+                fs::read_to_string(log).is_ok_and(|text| text.ends_with("written again\n"))
+            });
+        }
+        drop(input);
+        assert!(writer.wait().unwrap().success());
+    }
+    let text = fs::read_to_string(folder.join("miner.log")).unwrap();
+    assert!(text.contains("lines are missing here"), "{text}");
+}
+
 /// Where a program's lines go is beside the point here, so the program is a shell's.
 #[test]
 fn a_log_writer_that_is_killed_is_replaced_and_a_program_of_many_lines_keeps_them() {

@@ -1,10 +1,11 @@
 //! The private staging server.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use postgres::{Client, Config, NoTls};
-use testkit::{Flavor, MysqlServer, PgServer, TaskFiles, wait_until};
+use testkit::{Flavor, Launch, MysqlServer, PgServer, Program, TaskFiles, wait_until};
 
 use crate::rig::{Ran, SOON, Site, runs};
 
@@ -77,12 +78,14 @@ fn a_staging_server_lives_as_long_as_it_should() {
         try_connect(&server).is_ok()
     });
     site.lose("staging_db");
+    let mut stranger = give_its_pid_away(&site);
     // PostgreSQL refuses as long as the system shows a trace of the old one: cron tries again.
     wait_until(SOON, "the server to be started again", || {
         site.monitor();
         try_connect(&server).is_ok()
     });
     assert_eq!(value(&server, "select v from kept"), "here");
+    assert!(stranger.exit_status().is_none());
 
     // Stopped on purpose, with a client that is connected.
     let _client = try_connect(&server).unwrap();
@@ -99,6 +102,24 @@ fn a_staging_server_lives_as_long_as_it_should() {
     staging_db(&["destroy", "--yes"]).assert(0, &["is gone"]);
     assert!(!runs(pid) && !site.exists("staging_db"));
     site.monitor().assert(0, &[]);
+}
+
+/// As after a reboot: another process of the same user has the pid that PostgreSQL has left.
+fn give_its_pid_away(site: &Site) -> Program {
+    let file = site.directory().join("staging_db/data/postmaster.pid");
+    let owner = fs::metadata(&file).unwrap();
+    let stranger = Launch::new("setpriv")
+        .arg(format!("--reuid={}", owner.uid()))
+        .arg(format!("--regid={}", owner.gid()))
+        .arg("--keep-groups")
+        .arg("--")
+        .arg("sleep")
+        .arg("600")
+        .start();
+    let text = fs::read_to_string(&file).unwrap();
+    let rest = text.split_once('\n').unwrap().1;
+    fs::write(&file, format!("{}\n{rest}", stranger.pid())).unwrap();
+    stranger
 }
 
 #[test]
@@ -127,7 +148,7 @@ fn what_staging_db_has_not_made_it_does_not_touch() {
     fs::write(deep.join("my.cfg"), "").unwrap();
     site.run("staging_db.sh", &["status"]).assert(1, &[]);
     let ran = Ran::wait(
-        testkit::Launch::new(crate::rig::script("staging_db.sh"))
+        Launch::new(crate::rig::script("staging_db.sh"))
             .arg("init")
             .arg("--database")
             .arg("staging")
