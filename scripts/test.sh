@@ -74,7 +74,7 @@ main() {
     require_rust
 
     step scripts/install_servers.sh --all
-    step shellcheck scripts/*.sh
+    step shellcheck --external-sources --source-path=SCRIPTDIR scripts/*.sh scripts/lib/*.sh
     step cargo fmt --all --check
     step cargo clippy --workspace --all-targets --locked -- -D warnings
     step cargo doc --workspace --no-deps --locked

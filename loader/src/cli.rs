@@ -41,9 +41,13 @@ pub enum Command {
     Check,
     /// Show what is staged and applied, from the views of the staging database
     Status {
-        /// Print the views' rows as JSON
+        /// Print the views' rows as JSON, with what was applied in the last minute
         #[arg(long)]
         json: bool,
+        /// Show it again every so many seconds, until stopped
+        #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "2",
+              conflicts_with = "json", value_parser = clap::value_parser!(u64).range(1..))]
+        watch: Option<u64>,
     },
     /// Forget the task on the target, to load afresh
     ///

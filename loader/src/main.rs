@@ -1,6 +1,7 @@
 //! `binlog_loader`: arguments in, exit code out.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser as _;
 use common::error::{ErrorClass, chain, exit_code_of};
@@ -83,9 +84,12 @@ fn run_command(
     let out = &mut std::io::stdout().lock();
     match command {
         Command::Check => return command::check::run(settings, out),
-        Command::Status { json } => {
-            command::status::run(settings, format_of(*json), out)?;
-        }
+        Command::Status { json, watch } => match watch {
+            Some(seconds) => {
+                command::status::watch(settings, Duration::from_secs(*seconds), shutdown, out)?;
+            }
+            None => command::status::run(settings, format_of(*json), out)?,
+        },
         Command::Reset { yes } => {
             command::reset::run(settings, confirmed_by(*yes), shutdown, out)?;
         }

@@ -262,7 +262,7 @@ fn status_shows_the_views_for_a_person_and_a_script() {
     let (code, out) = bench.run_for_output(&["status"]);
     assert_eq!(code, 0, "{out}");
     assert!(
-        out.contains(&format!("loader    stopped, at {end}")),
+        out.contains(&format!("loader    stopped         {end}")),
         "{out}"
     );
     assert!(out.contains("shop.items  public.items  active"), "{out}");

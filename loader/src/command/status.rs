@@ -1,21 +1,48 @@
-//! `status`: what the views show, for a person or a script. Needs staging alone.
+//! `status`: what the views show, for a person or a script.
+//!
+//! Needs staging alone, so that it works while the programs are down. What a person sees is
+//! laid out in `screen`; a script gets the views' rows as they are.
 
-use std::io::Write;
+mod screen;
 
+use std::io::{IsTerminal as _, Write};
+use std::time::Duration;
+
+use common::error::chain;
 use common::pg::{self, Operation as _};
 use common::settings::Settings;
+use common::shutdown::{Shutdown, Waited};
 use postgres::Client;
 use serde_json::Value;
 
+pub(super) use screen::show;
+
 use super::CommandError;
+
+const LAST_MINUTE: &str = include_str!("../../../sql/query/last_minute.sql");
+const LAST_ERRORS: &str = include_str!("../../../sql/query/last_errors.sql");
 
 /// How the answer is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// For a person.
     Text,
-    /// `{"status": {…}, "tables": […]}`, with the views' columns.
+    /// `{"status": {…}, "tables": […], "last_minute": {…}}`, the first two with the views'
+    /// columns.
     Json,
+}
+
+/// What is known of a task.
+#[derive(Debug, Default)]
+struct Answer {
+    /// The row of `mysql2gp.status`.
+    status: Value,
+    /// The rows of `mysql2gp.tables`, by name.
+    tables: Vec<Value>,
+    /// What was applied lately.
+    last_minute: Value,
+    /// What is wrong with the programs.
+    errors: Vec<Value>,
 }
 
 /// Prints the status.
@@ -23,26 +50,67 @@ pub enum Format {
 /// # Errors
 /// When staging is away or empty.
 pub fn run(settings: &Settings, format: Format, out: &mut impl Write) -> Result<(), CommandError> {
+    let answer = read_answer(settings)?;
+    match format {
+        Format::Json => {
+            let answer = serde_json::json!({
+                "status": answer.status,
+                "tables": answer.tables,
+                "last_minute": answer.last_minute,
+            });
+            writeln!(out, "{answer:#}")?;
+        }
+        Format::Text => screen::write(&settings.task.name, &answer, out)?,
+    }
+    Ok(())
+}
+
+/// Prints the status again and again, over the last one at a terminal, until SIGTERM or SIGINT.
+/// What cannot be read now is said, and tried again.
+///
+/// # Errors
+/// When nobody reads the answer any more.
+pub fn watch(
+    settings: &Settings,
+    interval: Duration,
+    shutdown: &Shutdown,
+    out: &mut impl Write,
+) -> Result<(), CommandError> {
+    let start = if std::io::stdout().is_terminal() {
+        // Cursor home, erase the display. Source: ECMA-48, CUP and ED.
+        "\x1b[H\x1b[2J"
+    } else {
+        ""
+    };
+    loop {
+        let answer = read_answer(settings);
+        write!(out, "{start}")?;
+        match answer {
+            Ok(answer) => screen::write(&settings.task.name, &answer, out)?,
+            Err(error) => writeln!(out, "{}", chain(&error))?,
+        }
+        writeln!(out)?;
+        out.flush()?;
+        if shutdown.wait(interval) == Waited::Stop {
+            return Ok(());
+        }
+    }
+}
+
+fn read_answer(settings: &Settings) -> Result<Answer, CommandError> {
     let mut client =
         pg::connect(&settings.staging, "binlog_loader status").map_err(CommandError::Staging)?;
     require_views(&mut client, settings)?;
-    let status = read(&mut client, "mysql2gp.status", "")?
-        .into_iter()
-        .next()
-        .unwrap_or_default();
-    let tables = read(
-        &mut client,
-        "mysql2gp.tables",
-        "order by r.database_name, r.table_name",
-    )?;
-    match format {
-        Format::Json => {
-            let answer = serde_json::json!({ "status": status, "tables": tables });
-            writeln!(out, "{answer:#}")?;
-        }
-        Format::Text => write_text(&settings.task.name, &status, &tables, out)?,
-    }
-    Ok(())
+    Ok(Answer {
+        status: read_one(&mut client, "mysql2gp.status")?,
+        tables: read(
+            &mut client,
+            "mysql2gp.tables",
+            "order by r.database_name, r.table_name",
+        )?,
+        last_minute: read_one(&mut client, &format!("({LAST_MINUTE})"))?,
+        errors: read(&mut client, &format!("({LAST_ERRORS})"), "")?,
+    })
 }
 
 /// Refuses a staging database that neither program has prepared.
@@ -60,7 +128,7 @@ pub(super) fn require_views(client: &mut Client, settings: &Settings) -> Result<
     })
 }
 
-/// Rows of a view, as JSON.
+/// Rows of a view or a query in parentheses, as JSON.
 pub(super) fn read(
     client: &mut Client,
     view: &str,
@@ -79,122 +147,9 @@ pub(super) fn read(
         .collect())
 }
 
-fn write_text(
-    task: &str,
-    status: &Value,
-    tables: &[Value],
-    out: &mut impl Write,
-) -> Result<(), CommandError> {
-    let field = |name: &str| show(status.get(name));
-    writeln!(out, "task      {task}")?;
-    writeln!(
-        out,
-        "source    {} ({})",
-        field("source"),
-        field("server_version")
-    )?;
-    writeln!(
-        out,
-        "miner     {}, at {}:{}, {} s behind the source",
-        field("miner_state"),
-        field("staged_file"),
-        field("staged_pos"),
-        field("miner_lag_seconds")
-    )?;
-    writeln!(
-        out,
-        "loader    {}, at {}:{}, {} s behind the miner",
-        field("loader_state"),
-        field("applied_file"),
-        field("applied_pos"),
-        field("loader_lag_seconds")
-    )?;
-    writeln!(
-        out,
-        "backlog   {} transactions, {} rows; total lag {} s",
-        field("backlog_transactions"),
-        field("backlog_rows"),
-        field("total_lag_seconds")
-    )?;
-    writeln!(out, "staging   {} bytes", field("staging_bytes"))?;
-    if status
-        .get("consistent_from")
-        .is_some_and(|value| !value.is_null())
-    {
-        writeln!(out, "consistent from {}", field("consistent_from"))?;
-    }
-    writeln!(out, "dead letters {}", field("dead_letters"))?;
-    if status
-        .get("last_error")
-        .is_some_and(|value| !value.is_null())
-    {
-        writeln!(out, "error     {}", field("last_error"))?;
-    }
-    write_tables(tables, out)
-}
-
-/// Columns of the table list: heading and view column.
-const TABLE_COLUMNS: &[(&str, &str)] = &[
-    ("table", "table_name"),
-    ("target", "target_table"),
-    ("state", "state"),
-    ("inserts", "inserts"),
-    ("updates", "updates"),
-    ("deletes", "deletes"),
-    ("written", "applied_rows"),
-    ("lag_s", "lag_seconds"),
-];
-
-fn write_tables(tables: &[Value], out: &mut impl Write) -> Result<(), CommandError> {
-    if tables.is_empty() {
-        return Ok(());
-    }
-    let mut lines: Vec<Vec<String>> = vec![
-        TABLE_COLUMNS
-            .iter()
-            .map(|(heading, _)| (*heading).to_owned())
-            .collect(),
-    ];
-    lines.extend(tables.iter().map(|table| {
-        TABLE_COLUMNS
-            .iter()
-            .map(|(_, column)| match *column {
-                "table_name" => format!(
-                    "{}.{}",
-                    show(table.get("database_name")),
-                    show(table.get("table_name"))
-                ),
-                column => show(table.get(column)),
-            })
-            .collect()
-    }));
-    let widths: Vec<usize> = (0..TABLE_COLUMNS.len())
-        .map(|column| {
-            lines
-                .iter()
-                .filter_map(|line| line.get(column))
-                .map(|cell| cell.chars().count())
-                .max()
-                .unwrap_or(0)
-        })
-        .collect();
-    writeln!(out)?;
-    for line in &lines {
-        let cells: Vec<String> = line
-            .iter()
-            .zip(&widths)
-            .map(|(cell, &width)| format!("{cell:width$}"))
-            .collect();
-        writeln!(out, "{}", cells.join("  ").trim_end())?;
-    }
-    Ok(())
-}
-
-/// A JSON value for a person.
-pub(super) fn show(value: Option<&Value>) -> String {
-    match value {
-        None | Some(Value::Null) => "-".into(),
-        Some(Value::String(text)) => text.clone(),
-        Some(other) => other.to_string(),
-    }
+fn read_one(client: &mut Client, view: &str) -> Result<Value, CommandError> {
+    Ok(read(client, view, "")?
+        .into_iter()
+        .next()
+        .unwrap_or_default())
 }

@@ -1,5 +1,7 @@
 //! Tables that do not fit, statements that are not carried.
 
+use testkit::wait_until;
+
 use crate::rig::{Rig, SCHEMA, assert_ends, assert_says, assert_stops, launch, loader, miner};
 
 #[test]
@@ -260,10 +262,31 @@ fn check_and_status_tell_an_operator_what_there_is() {
             status.stdout()
         );
     }
+    for word in [
+        "transactions/s",
+        "all that is staged is applied",
+        "dead letters 0",
+    ] {
+        assert!(
+            status.stdout().contains(word),
+            "{word}: {}",
+            status.stdout()
+        );
+    }
+    let mut watching = loader(&files, &["status", "--watch", "1"]);
+    wait_until(crate::rig::SOON, "two screens", || {
+        watching.stdout().matches("task      operator").count() >= 2
+    });
+    assert_stops(&mut watching);
     let mut status = loader(&files, &["status", "--json"]);
     assert_ends(&mut status, 0, &[]);
     let parsed: serde_json::Value = serde_json::from_str(&status.stdout()).unwrap();
     assert!(parsed.to_string().contains(&file), "{parsed}");
+    assert_eq!(
+        parsed.pointer("/last_minute/row_events"),
+        Some(&1.into()),
+        "{parsed}"
+    );
 
     // A task that is forgotten can start again, from the same place.
     let mut reset = launch("binlog_loader", &files, &["reset", "--yes"]).start();

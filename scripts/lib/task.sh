@@ -1,0 +1,237 @@
+# What the scripts share: a task's directory, its processes, its locks. Sourced, never run.
+#
+# A task is a directory with a my.cfg. Its folder run/ holds, NAME being miner, loader or
+# staging_db:
+#   NAME.wanted   made by start.sh, removed by stop.sh: monitor.sh keeps it running
+#   NAME.lock     locked (flock) as long as the wrapper or the program lives: no second copy
+#   NAME.pid      pid, start time and boot id of the program: no other process is taken for it
+#   NAME.exit     exit code and time of its last end
+#   NAME.told     the end that monitor.sh has told of and does not restart after
+#   options       where the programs are and how their logs rotate, as start.sh was told
+#   control.lock  locked while one of the scripts decides what to start
+#
+# shellcheck shell=bash
+
+SCRIPTS=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+readonly SCRIPTS
+ME=$(basename "$0" .sh)
+readonly ME
+
+readonly DEFAULT_LOG_SIZE=10M DEFAULT_LOG_FILES=9
+# How long a launched program may take to exist. Longer than the wrapper waits for the lock.
+readonly LAUNCH_SECONDS=15
+# How long the end may take after the last signal.
+readonly GRACE_SECONDS=10
+
+say() { printf '%s: %s\n' "$ME" "$*"; }
+
+complain() { printf '%s: %s\n' "$ME" "$*" >&2; }
+
+die() {
+    complain "$*"
+    exit 1
+}
+
+now() { date -u +%Y-%m-%dT%H:%M:%SZ; }
+
+# usage_error MESSAGE: what is wrong with the arguments, then exit code 2.
+usage_error() {
+    complain "$*; see --help"
+    exit 2
+}
+
+# write_file FILE TEXT: whole or not at all.
+write_file() {
+    printf '%s\n' "$2" >"$1.new" && mv "$1.new" "$1"
+}
+
+# --- the task ----------------------------------------------------------------------
+
+# open_task DIRECTORY: sets TASK, CONFIG and RUN. Says why and returns 1 where that is no task.
+open_task() {
+    local name
+    TASK=$(realpath -e -- "$1" 2>/dev/null) || TASK=$1
+    [ -d "$TASK" ] || {
+        complain "$1 is no directory"
+        return 1
+    }
+    CONFIG=
+    for name in my.cfg my.cnf; do
+        if [ -e "$TASK/$name" ]; then
+            CONFIG=$name
+            break
+        fi
+    done
+    [ -n "$CONFIG" ] || {
+        complain "$TASK is no task: it has no my.cfg"
+        return 1
+    }
+    RUN=$TASK/run
+}
+
+# open_own_task DIRECTORY: the same, for what starts or stops something: as the user who did
+# the first time, or files and programs of two users would be in each other's way.
+open_own_task() {
+    open_task "$1" || return 1
+    if [ -e "$RUN" ] && ! [ -O "$RUN" ]; then
+        complain "the programs of $TASK run as $(stat -c %U -- "$RUN"): run this as that user, not as $(id -un)"
+        return 1
+    fi
+}
+
+# take_control SECONDS: nobody else starts or stops anything until release_control. Fails when
+# another script keeps it for longer.
+take_control() {
+    [ -d "$RUN" ] || mkdir -m 700 -- "$RUN" || return 1
+    exec {CONTROL}>>"$RUN/control.lock"
+    flock --wait "$1" "$CONTROL" || {
+        release_control
+        return 1
+    }
+}
+
+release_control() { exec {CONTROL}>&-; }
+
+# option KEY DEFAULT: what start.sh was told.
+option() {
+    local key value
+    if [ -e "$RUN/options" ]; then
+        while IFS='=' read -r key value; do
+            if [ "$key" = "$1" ]; then
+                printf '%s\n' "$value"
+                return
+            fi
+        done <"$RUN/options"
+    fi
+    printf '%s\n' "$2"
+}
+
+# bytes_of SIZE: 10M and the like as a number; fails on what is none.
+bytes_of() {
+    [[ $1 =~ ^[1-9][0-9]{0,8}[KMG]?$ ]] && numfmt --from=iec "$1"
+}
+
+# The folder of the programs: $MYSQL2GP_BIN, what start.sh was told, the scripts' own folder, a
+# build beside it, $PATH.
+find_programs() {
+    local folder on_path
+    on_path=$(command -v binlog_miner || true)
+    for folder in "${MYSQL2GP_BIN:-}" "$(option bin '')" "$SCRIPTS" "$SCRIPTS/../target/release" "${on_path%/*}"; do
+        if [ -n "$folder" ] && [ -x "$folder/binlog_miner" ] && [ -x "$folder/binlog_loader" ]; then
+            realpath -- "$folder"
+            return
+        fi
+    done
+    complain "binlog_miner and binlog_loader are not found: give their folder with start.sh --bin"
+    return 1
+}
+
+# --- processes ---------------------------------------------------------------------
+
+# is_held NAME: the program or its wrapper lives.
+is_held() {
+    [ -e "$RUN/$1.lock" ] && ! flock --nonblock "$RUN/$1.lock" true
+}
+
+# born PID: when a process was started, in clock ticks of this boot, and the boot. Fails for
+# a process that has ended. Source: proc(5), field 22; the name in field 2 may hold anything.
+born() {
+    local line fields
+    { read -r line <"/proc/$1/stat"; } 2>/dev/null || return 1
+    read -ra fields <<<"${line##*) }"
+    [ "${fields[0]}" != Z ] && [ "${fields[0]}" != X ] || return 1
+    printf '%s %s\n' "${fields[19]}" "$(</proc/sys/kernel/random/boot_id)"
+}
+
+# pid_of NAME: the program's pid if it runs. A pid that the system has given to another process
+# since is none.
+pid_of() {
+    local pid rest
+    read -r pid rest 2>/dev/null <"$RUN/$1.pid" || return 1
+    [[ $pid =~ ^[1-9][0-9]*$ ]] && [ "$(born "$pid")" = "$rest" ] && printf '%s\n' "$pid"
+}
+
+# exit_of NAME: code and time of its last end; fails if there is none on record.
+exit_of() {
+    local code time
+    read -r code time 2>/dev/null <"$RUN/$1.exit" || return 1
+    [[ $code =~ ^[0-9]+$ ]] && printf '%s %s\n' "$code" "$time"
+}
+
+# last_error NAME: the last error in its log, for a message.
+last_error() {
+    local line
+    line=$({ cat -- "$TASK/$1.log.1" "$TASK/$1.log"; } 2>/dev/null | tail -n 200 | grep -aE ' ERROR |FATAL: ' | tail -n 1)
+    printf '%s\n' "${line:-see $TASK/$1.log}"
+}
+
+# meaning CODE: what an exit code says, for a message.
+meaning() {
+    case $1 in
+    0) echo 'a clean end' ;;
+    1) echo 'failed, a restart may help' ;;
+    2) echo 'usage, configuration or credentials' ;;
+    3) echo 'an operator must act' ;;
+    137) echo 'killed by SIGKILL' ;;
+    *) if [ "$1" -gt 128 ]; then echo "killed by signal $(($1 - 128))"; else echo 'unexpected'; fi ;;
+    esac
+}
+
+# --- starting and stopping -----------------------------------------------------------
+
+# command_of NAME: sets COMMAND and STOP_SIGNAL. For staging_db, lib/staging_db.sh is sourced.
+command_of() {
+    local folder
+    STOP_SIGNAL=TERM
+    case $1 in
+    staging_db)
+        staging_command && clear_recycled_pid
+        ;;
+    *)
+        folder=$(find_programs) || return 1
+        COMMAND=("$folder/binlog_$1" -c "$CONFIG")
+        ;;
+    esac
+}
+
+# launch NAME: starts it in its wrapper and waits until it exists; $RUN/NAME.exit tells of its end.
+# The control lock is held. What the wrapper cannot do goes to the log.
+launch() {
+    local name=$1 deadline=$((SECONDS + LAUNCH_SECONDS))
+    command_of "$name" || return 1
+    rm -f -- "$RUN/$name".{exit,told,pid}
+    setsid "$SCRIPTS/lib/supervise.sh" "$TASK" "$name" "$STOP_SIGNAL" \
+        "$(option log_size "$DEFAULT_LOG_SIZE")" "$(option log_files "$DEFAULT_LOG_FILES")" "${COMMAND[@]}" \
+        </dev/null >>"$TASK/$name.log" 2>&1 {CONTROL}>&- &
+    until [ -e "$RUN/$name.pid" ]; do
+        if [ "$SECONDS" -ge "$deadline" ] || ! kill -0 $! 2>/dev/null; then
+            [ -e "$RUN/$name.exit" ] && return 0
+            complain "$name of $TASK did not start: $(tail -n 1 -- "$TASK/$name.log")"
+            return 1
+        fi
+        sleep 0.05
+    done
+}
+
+# stop_one NAME SECONDS SIGNAL LAST_SIGNAL: SIGNAL, and LAST_SIGNAL when it still runs after so
+# many seconds. Returns when it and its wrapper have ended; fails when they do not.
+stop_one() {
+    local name=$1 seconds=$2 signal=$3 last=$4 pid sent='' begun=$SECONDS
+    while is_held "$name"; do
+        if pid=$(pid_of "$name"); then
+            if [ -z "$sent" ]; then
+                kill -s "$signal" "$pid" 2>/dev/null || true
+                sent=$signal
+            elif [ "$sent" = "$signal" ] && [ $((SECONDS - begun)) -ge "$seconds" ]; then
+                say "$name of $TASK, pid $pid, still runs after $seconds seconds: SIG$last"
+                kill -s "$last" "$pid" 2>/dev/null || true
+                sent=$last
+            fi
+        fi
+        if [ $((SECONDS - begun)) -gt $((seconds + GRACE_SECONDS)) ]; then
+            complain "$RUN/$name.lock is still held; fuser $RUN/$name.lock shows by whom"
+            return 1
+        fi
+        sleep 0.1
+    done
+}
