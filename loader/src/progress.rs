@@ -75,6 +75,8 @@ pub struct StagedTimeline {
     pub source_end: BinlogPosition,
     /// The timeline that it continues, and where that was left.
     pub continues: Option<(TimelineId, BinlogPosition)>,
+    /// Whether staging has dropped applied segments of it.
+    pub dropped: bool,
 }
 
 /// A file of a timeline's log. A log that is reset begins its names anew: the age tells.

@@ -118,7 +118,7 @@ fn first_position(
     fetcher: &mut Fetcher,
 ) -> Result<(StagedTimeline, BinlogPosition), LoaderError> {
     let first = fetcher.retained_from(miner)?;
-    if fetcher.begins_with_first_segment()? {
+    if fetcher.is_whole()? {
         return Ok(first);
     }
     Err(LoaderError::StagingWithoutCheckpoint {

@@ -153,7 +153,9 @@ fn a_target_that_was_restored_from_before_the_switch_gets_all_again() {
         ["1|one", "2|two", "3|three"]
     );
     // And where that part is no longer staged, it stops.
-    bench.staging_rows("delete from mysql2gp.segment where segment_no = 1");
+    bench.staging_rows(
+        "delete from mysql2gp.segment where segment_no = 1; update mysql2gp.timeline set dropped = true",
+    );
     bench.change(
         "delete from mysql2gp.checkpoint; insert into mysql2gp.checkpoint select * from saved",
     );
@@ -285,4 +287,35 @@ fn the_checkpoint_tells_the_gtids_of_each_batch_exactly() {
         bench.staging_rows("select applied_gtid_set from mysql2gp.status"),
         ["0-1-6,1-1-4"]
     );
+}
+
+#[test]
+fn staging_that_was_mined_again_may_begin_with_filtered_traffic() {
+    let mut bench = Bench::new(ITEMS);
+    let log = log_table(&mut bench);
+    add(&mut bench, log, "a");
+    bench.once();
+    // A miner that goes back to the checkpoint numbers its segments on, and stages its position
+    // before the first row comes.
+    bench.staging_rows(
+        "delete from mysql2gp.segment; update mysql2gp.timeline set start_pos = 104, resumed = true",
+    );
+    bench.staged.next_segment();
+    bench.staging_rows("delete from mysql2gp.segment");
+    bench.staged.pass_over(700);
+    bench.staged.next_segment();
+    add(&mut bench, log, "b");
+    bench.once();
+    assert_eq!(words(&mut bench), "a b");
+}
+
+#[test]
+fn staging_that_began_with_a_checkpoint_is_none_for_a_first_start() {
+    let mut bench = Bench::new(ITEMS);
+    let log = log_table(&mut bench);
+    add(&mut bench, log, "a");
+    bench.staging_rows("update mysql2gp.timeline set resumed = true");
+    let (code, output) = bench.run(&["--once"]);
+    assert_eq!(code, 3, "{output}");
+    assert_eq!(words(&mut bench), "");
 }

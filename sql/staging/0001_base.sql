@@ -171,6 +171,8 @@ create table mysql2gp.timeline (
     source_end     text not null,
     previous_id    uuid,
     previous_end   text,
+    resumed        boolean not null default false,
+    dropped        boolean not null default false,
     began_at       timestamptz not null default now(),
     check ((previous_id is null) = (previous_end is null))
 );
@@ -183,6 +185,9 @@ comment on column mysql2gp.timeline.start_gtid_set is 'GTIDs that were staged or
 comment on column mysql2gp.timeline.source_end is 'FILE:POS, end of the server''s log when mining began there';
 comment on column mysql2gp.timeline.previous_id is 'timeline that it continues; null for the first';
 comment on column mysql2gp.timeline.previous_end is 'FILE:POS at which the previous timeline was left';
+
+comment on column mysql2gp.timeline.resumed is 'whether it began with the target''s checkpoint: what was before is not in this staging database';
+comment on column mysql2gp.timeline.dropped is 'whether applied segments of it were dropped';
 
 create table mysql2gp.segment (
     segment_no            bigint primary key check (segment_no > 0),

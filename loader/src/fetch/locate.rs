@@ -78,11 +78,7 @@ pub(super) fn locate(
             return Ok(start);
         }
     }
-    // No transaction of the timeline is applied, unless such a segment was dropped, and only
-    // the oldest ones are.
-    let dropped = segments
-        .first()
-        .is_some_and(|first| first.number > 1 && number_of(first) >= place);
+    // No transaction of the timeline is applied, unless such a segment was dropped.
     let first = segments.iter().find(own);
     let left_at = timelines
         .iter()
@@ -91,7 +87,7 @@ pub(super) fn locate(
         .map(|(_, end)| end);
     let least = first.map(|first| &first.first_position).or(left_at);
     match least {
-        Some(least) if dropped && applied < least => Err(hole(least, applied)),
+        Some(least) if timeline.dropped && applied < least => Err(hole(least, applied)),
         _ => before_or_at(client, first.or(behind), miner),
     }
 }

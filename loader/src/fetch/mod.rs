@@ -248,18 +248,19 @@ impl Fetcher {
         Ok((self.timeline(&id)?, position))
     }
 
-    /// Whether nothing has been dropped from this staging yet.
+    /// Whether staging has everything since the task's first start.
     ///
     /// # Errors
     /// When it cannot be read.
-    pub fn begins_with_first_segment(&mut self) -> Result<bool, FetchError> {
+    pub fn is_whole(&mut self) -> Result<bool, FetchError> {
         let row = self
             .client
             .query_one(
-                "select coalesce(min(segment_no) = 1, true) from mysql2gp.segment",
+                "select not exists (select 1 from mysql2gp.timeline \
+                  where dropped or resumed or (timeline_no = 1 and previous_id is not null))",
                 &[],
             )
-            .operation("read segments")?;
+            .operation("read timelines")?;
         Ok(row.get(0))
     }
 

@@ -29,7 +29,7 @@ pub(super) fn timelines(client: &mut Client) -> Result<Vec<StagedTimeline>, Fetc
     let rows = client
         .query(
             "select timeline_id::text, log_id, start_file || ':' || start_pos, start_gtid_set, source_end, \
-                    previous_id::text, previous_end \
+                    previous_id::text, previous_end, dropped \
                from mysql2gp.timeline order by timeline_no",
             &[],
         )
@@ -53,6 +53,7 @@ pub(super) fn timelines(client: &mut Client) -> Result<Vec<StagedTimeline>, Fetc
                 continues: previous
                     .map(|(id, end)| Ok::<_, FetchError>((TimelineId(id), position(end)?)))
                     .transpose()?,
+                dropped: row.get(7),
             })
         })
         .collect()

@@ -100,7 +100,8 @@ fn drop_segment(client: &mut Client, number: i64) -> Result<(), PgError> {
         .operation("drop a segment")?;
     transaction
         .execute(
-            "delete from mysql2gp.segment where segment_no = $1",
+            "with gone as (delete from mysql2gp.segment where segment_no = $1 returning timeline_id) \
+             update mysql2gp.timeline t set dropped = true from gone where t.timeline_id = gone.timeline_id",
             &[&number],
         )
         .operation("drop a segment")?;

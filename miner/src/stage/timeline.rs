@@ -44,10 +44,10 @@ impl NewTimeline {
             .execute(
                 "with begun as ( \
                     insert into mysql2gp.timeline (timeline_no, timeline_id, log_id, start_file, start_pos, \
-                           start_gtid_set, source_end, previous_id, previous_end) \
+                           start_gtid_set, source_end, previous_id, previous_end, resumed) \
                     select coalesce(max(timeline_no), 0) + 1, \
                            coalesce($1::text::uuid, md5(random()::text || clock_timestamp()::text)::uuid), \
-                           $2, $3, $4, $5, $6, $7::text::uuid, $8 \
+                           $2, $3, $4, $5, $6, $7::text::uuid, $8, $1::text is not null \
                       from mysql2gp.timeline \
                     returning timeline_id) \
                  update mysql2gp.miner set timeline_id = begun.timeline_id from begun",
