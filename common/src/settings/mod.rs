@@ -1,7 +1,7 @@
 //! `my.cfg` and its environment: read once, validated once, handed out as small structs.
 //!
 //! Layers: defaults, then the file, then the environment (`MYSQL2GP__SECTION__KEY`).
-//! [`raw`] holds what users write, this module what the programs work with; nothing below
+//! `raw` holds what users write, this module what the programs work with; nothing below
 //! `main` sees the raw form. No error shows a value of the file: one of them is a password.
 
 mod error;
