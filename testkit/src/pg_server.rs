@@ -32,6 +32,14 @@ pub struct PgBuilder {
     password: Option<String>,
     settings: Vec<String>,
     disk_bytes: Option<u64>,
+    wal: WalDisk,
+}
+
+/// Where a server with a disk of its own writes its WAL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum WalDisk {
+    Own,
+    Elsewhere,
 }
 
 impl PgBuilder {
@@ -60,6 +68,12 @@ impl PgBuilder {
         self
     }
 
+    /// Keeps the WAL off the disk of its own: a full disk ends a server that cannot write it.
+    pub fn wal_elsewhere(mut self) -> Self {
+        self.wal = WalDisk::Elsewhere;
+        self
+    }
+
     /// Starts the server.
     ///
     /// # Panics
@@ -74,6 +88,13 @@ impl PgBuilder {
         let disk = self.disk_bytes.map(|bytes| SmallDisk::mount(&data, bytes));
         let data = disk.as_ref().map_or(data, SmallDisk::path);
         scratch::copy_tree(&template_of(&bin, run_as), &data);
+        if self.wal == WalDisk::Elsewhere {
+            let (wal, moved) = (data.join("pg_wal"), directory.path().join("wal"));
+            fs::create_dir(&moved).expect("the new directory is ours");
+            scratch::copy_tree(&wal, &moved);
+            fs::remove_dir_all(&wal).expect("the copy is ours");
+            std::os::unix::fs::symlink(&moved, &wal).expect("the copy is ours");
+        }
         if self.password.is_some() {
             // Written in place: the file keeps its owner.
             fs::write(
@@ -130,6 +151,7 @@ impl PgServer {
             password: None,
             settings: Vec::new(),
             disk_bytes: None,
+            wal: WalDisk::Own,
         }
     }
 

@@ -597,7 +597,7 @@ impl Workload {
         let id = self.fresh();
         vec![
             format!("insert into left_out values ({id}, point(1, 2))"),
-            format!("insert into other.slots values ({id})"),
+            format!("replace into other.slots values ({id})"),
         ]
     }
 }

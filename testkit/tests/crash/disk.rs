@@ -121,7 +121,8 @@ fn a_full_disk_of_staging_is_waited_for() {
 /// Nobody frees space but the loader, which was away.
 #[test]
 fn a_backlog_that_fills_the_disk_of_staging_is_applied_and_makes_room() {
-    let mut setting = Setting::new(small().start(), PgServer::start_default());
+    let staging = small().wal_elsewhere().start();
+    let mut setting = Setting::new(staging, PgServer::start_default());
     let files = setting
         .task
         .config
@@ -129,7 +130,7 @@ fn a_backlog_that_fills_the_disk_of_staging_is_applied_and_makes_room() {
         .set("binlogloader", "keep_applied_seconds", 3600)
         .write();
     let mut mining = miner(&files, &[]);
-    setting.insert(2500);
+    setting.insert(3500);
     wait_warning(&mut mining, "53100");
     setting.wait_state("miner_state", "waiting_space");
     // Not even what the loader reports there finds space.
