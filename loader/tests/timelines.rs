@@ -319,3 +319,24 @@ fn staging_that_began_with_a_checkpoint_is_none_for_a_first_start() {
     assert_eq!(code, 3, "{output}");
     assert_eq!(words(&mut bench), "");
 }
+
+#[test]
+fn until_ends_at_its_position_or_where_another_servers_log_begins() {
+    let mut bench = Bench::new(ITEMS);
+    let log = log_table(&mut bench);
+    let first = add(&mut bench, log, "a");
+    add(&mut bench, log, "b");
+    bench.staged.switch_server(SECOND, "log-2", OTHER);
+    let other = add(&mut bench, log, "c");
+    add(&mut bench, log, "d");
+    for (until, expected) in [
+        (first.as_str(), "a"),
+        // Of this log there is less.
+        ("mysql-bin.000001:9999", "a b"),
+        (&other, "a b c"),
+    ] {
+        let (code, output) = bench.run(&["--until", until]);
+        assert_eq!(code, 0, "{output}");
+        assert_eq!(words(&mut bench), expected, "{until}");
+    }
+}

@@ -472,6 +472,14 @@ impl Assembler {
                 self.refuse_statement(&verb, &text, backslash, end)?;
                 Ok(self.end_statement(header))
             }
+            Statement::Routine(verb) => Err(refused(
+                end,
+                None,
+                &format!(
+                    "{verb} calls a stored routine and is logged as a statement, not as rows: it may change any table"
+                ),
+                STATEMENT_REMEDY,
+            )),
             Statement::Other => Ok(self.end_statement(header)),
         }
     }
@@ -546,8 +554,7 @@ impl Assembler {
                     end,
                     Some(table),
                     &format!("{verb} is logged as a statement, not as rows"),
-                    "set global binlog_format = 'ROW' at the source and reconnect the applications, load the table anew \
-                     and start behind this position",
+                    STATEMENT_REMEDY,
                 ));
             }
         }
@@ -674,6 +681,10 @@ fn push_row(
         },
     }
 }
+
+/// What to do about changes that are logged as statements.
+const STATEMENT_REMEDY: &str = "set global binlog_format = 'ROW' at the source and reconnect the applications, load the \
+     tables anew and start behind this position";
 
 fn refused(
     end: &BinlogPosition,

@@ -132,6 +132,7 @@ fn subjects(statement: Statement) -> Vec<Subject> {
         | Statement::XaRollback(_)
         | Statement::Truncate(_)
         | Statement::RowChange(_)
+        | Statement::Routine(_)
         | Statement::Other => Vec::new(),
     }
 }

@@ -47,6 +47,9 @@ pub enum Statement {
     DropDatabase(String),
     /// Changes rows and is logged as its text; the word it starts with.
     RowChange(String),
+    /// Calls a stored routine that changes rows, which may be those of any table; the word it
+    /// starts with.
+    Routine(String),
     /// Nothing that replication must know.
     Other,
 }
@@ -81,9 +84,27 @@ pub fn classify(text: &str, database: &str, backslash: Backslash) -> Statement {
             Some(emptied) => Statement::Truncate(emptied),
             None => Statement::RowChange(first),
         },
-        "INSERT" | "UPDATE" | "REPLACE" | "LOAD" | "WITH" | "CALL" => Statement::RowChange(first),
+        "INSERT" | "UPDATE" | "REPLACE" | "LOAD" | "WITH" => Statement::RowChange(first),
+        // What these are logged for is a stored routine that changes rows.
+        "SELECT" | "DO" | "CALL" | "VALUES" => Statement::Routine(first),
+        // MariaDB runs what it analyzes.
+        "ANALYZE" => match tokens.keyword().as_deref() {
+            Some("TABLE" | "NO_WRITE_TO_BINLOG" | "LOCAL") => Statement::Other,
+            _ => Statement::RowChange(first),
+        },
+        "SET" if tokens.skip_keywords(&["STATEMENT"]) => set_statement(tokens, database, backslash),
         _ => Statement::Other,
     }
+}
+
+/// MariaDB's `SET STATEMENT variable = value, … FOR statement`.
+fn set_statement(mut tokens: Tokens<'_>, database: &str, backslash: Backslash) -> Statement {
+    while let Some(token) = tokens.next() {
+        if matches!(&token, Token::Word(word) if word.eq_ignore_ascii_case("FOR")) {
+            return classify(&tokens.rest(), database, backslash);
+        }
+    }
+    Statement::Other
 }
 
 /// What MySQL 5.7 logs when a MEMORY table is first used after a restart; later servers and
@@ -155,8 +176,22 @@ fn alter(mut tokens: Tokens<'_>, database: &str) -> Statement {
         return Statement::IndexDdl(altered);
     }
     let mut tables = vec![altered];
-    tables.extend(renamed_to(tokens, database));
+    tables.extend(renamed_to(tokens.clone(), database));
+    tables.extend(partition_tables(tokens, database));
     Statement::Ddl(tables)
+}
+
+/// Tables that become a partition or stop being one: `EXCHANGE PARTITION … WITH TABLE t`,
+/// `CONVERT TABLE t TO …`, `CONVERT PARTITION … TO TABLE t`. Whatever follows a word TABLE is
+/// taken for one.
+fn partition_tables(mut tokens: Tokens<'_>, database: &str) -> Vec<TableName> {
+    let mut tables = Vec::new();
+    while let Some(token) = tokens.next() {
+        if matches!(&token, Token::Word(word) if word.eq_ignore_ascii_case("TABLE")) {
+            tables.extend(table(&mut tokens.clone(), database));
+        }
+    }
+    tables
 }
 
 /// Whether every action of an ALTER TABLE is about indexes that are not the primary key.
@@ -248,6 +283,11 @@ fn rename(mut tokens: Tokens<'_>, database: &str) -> Statement {
     let mut tables = Vec::new();
     while let Some(named) = table(&mut tokens, database) {
         tables.push(named);
+        // MariaDB: `a NOWAIT TO b`, `a WAIT 5 TO b`.
+        if tokens.skip_keywords(&["WAIT"]) {
+            tokens.next();
+        }
+        tokens.skip_keywords(&["NOWAIT"]);
         if !tokens.skip_punctuation(',') && !tokens.skip_keywords(&["TO"]) {
             break;
         }
@@ -324,6 +364,74 @@ mod tests {
             read("XA COMMIT X'61',X'',1"),
             Statement::XaCommit("X'61',X'',1".into())
         );
+    }
+
+    #[test]
+    fn what_mariadb_sets_for_a_statement_does_not_hide_it() {
+        for (text, expected) in [
+            (
+                "set statement max_statement_time=100 for alter table t add column c int default 5",
+                Statement::Ddl(vec![name("t")]),
+            ),
+            (
+                "SET STATEMENT sql_mode='', max_statement_time=1 FOR rename table t to x.tt",
+                Statement::Ddl(vec![name("t"), name("x.tt")]),
+            ),
+            (
+                "set statement sort_buffer_size=1000 for truncate table t",
+                Statement::Truncate(name("t")),
+            ),
+            (
+                "set statement binlog_format=statement for update t set v=1",
+                Statement::RowChange("UPDATE".into()),
+            ),
+            (
+                "analyze format=json update t set v = 1",
+                Statement::RowChange("ANALYZE".into()),
+            ),
+            ("analyze table t", Statement::Other),
+            ("SELECT `d`.`f`()", Statement::Routine("SELECT".into())),
+            ("do f()", Statement::Routine("DO".into())),
+            ("set password for u = 'x'", Statement::Other),
+        ] {
+            assert_eq!(read(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn tables_that_become_partitions_are_named() {
+        for (text, tables) in [
+            (
+                "alter table p exchange partition p0 with table t",
+                vec!["p", "t"],
+            ),
+            (
+                "alter table p convert table x.t to partition p1 values less than (20)",
+                vec!["p", "x.t"],
+            ),
+            (
+                "alter table p convert partition p1 to table t",
+                vec!["p", "t"],
+            ),
+            (
+                "rename table o nowait to o2, t wait 5 to u",
+                vec!["o", "o2", "t", "u"],
+            ),
+        ] {
+            let expected = tables.into_iter().map(name).collect();
+            assert_eq!(read(text), Statement::Ddl(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn tricks_with_quotes_and_comments_hide_no_action() {
+        for text in [
+            r#"alter table t add index i(v) comment "a\"b", drop column v, add index j (id) comment "c\"d""#,
+            "alter table t add index i ((id--1)), drop column v /*\n))*/",
+            "alter table t add index i (v) comment 'x' */ , drop column v",
+        ] {
+            assert_eq!(read(text), Statement::Ddl(vec![name("t")]), "{text}");
+        }
     }
 
     #[test]

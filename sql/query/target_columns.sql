@@ -31,9 +31,11 @@ select a.attname::text,
        pg_catalog.format_type(b.type_id, -1) as base_type_text,
        a.attnotnull,
        a.atthasdef or a.attidentity <> '' as has_default,
-       a.attgenerated <> '' as generated
+       a.attgenerated <> '' as generated,
+       coalesce(l.collisdeterministic, true) as deterministic
   from base b
   join pg_catalog.pg_type t on t.oid = b.type_id
   join pg_catalog.pg_attribute a on a.attrelid = $1 and a.attnum = b.attnum
+  left join pg_catalog.pg_collation l on l.oid = a.attcollation
  where b.typtype <> 'd'
  order by a.attnum

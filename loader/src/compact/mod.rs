@@ -26,7 +26,7 @@ mod merge;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use common::position::{BinlogFile, BinlogPosition, TimelineId};
+use common::position::{BinlogFile, BinlogPosition};
 use common::staging::codec::{self, CommitLine, Line, RowMark};
 use common::table::{DefinitionId, TableDefinition, TableName};
 
@@ -44,8 +44,9 @@ use crate::round::{Contradictions, Round, Statement};
 pub struct Limits {
     /// Net bytes after which a round ends at the next transaction.
     pub batch_bytes: usize,
-    /// Transactions behind the one that reaches this position are not read.
-    pub stop_at: Option<(TimelineId, BinlogPosition)>,
+    /// Transactions behind the one that reaches this position of the log that reading began in
+    /// are not read, nor another server's log.
+    pub stop_at: Option<BinlogPosition>,
     /// What to do where the stream contradicts itself.
     pub contradictions: Contradictions,
 }
@@ -93,6 +94,8 @@ pub struct Compactor {
     last_of_round: bool,
     statement: Option<Staged>,
     scratch: Vec<u8>,
+    /// Transaction behind which reading began.
+    first_seq: u64,
 }
 
 /// The transaction that is being read.
@@ -134,6 +137,7 @@ impl Compactor {
             places: Vec::new(),
             last_place: None,
             round: Round::default(),
+            first_seq: start.transaction_seq,
             covered: Covered::new(start),
             open: None,
             last_of_round: false,
@@ -194,9 +198,13 @@ impl Compactor {
     /// Whether everything up to `stop_at` is read.
     pub fn reached_stop(&self) -> bool {
         let stop = self.limits.stop_at.as_ref();
-        stop.is_some_and(|(timeline, position)| {
-            self.end().timeline.id == *timeline && self.end().position >= *position
-        })
+        stop.is_some_and(|stop| self.end().position >= *stop)
+    }
+
+    /// Whether reading must not go on in another server's log: what is to be reached is a
+    /// position of this one, unless nothing of it was left.
+    pub fn stops_at_timeline(&self) -> bool {
+        self.limits.stop_at.is_some() && self.end().transaction_seq > self.first_seq
     }
 
     /// The round so far.

@@ -226,6 +226,9 @@ impl CompactLoop {
                 self.drained = false;
                 self.pending = Some((handed, 0));
             }
+            Fetched::Timeline(_) if self.compactor.stops_at_timeline() => {
+                return Ok(Received::NoMoreText);
+            }
             Fetched::Timeline(timeline) => {
                 if self.compactor.round().transactions > 0 {
                     self.next_timeline = Some(*timeline);

@@ -25,7 +25,7 @@ use std::time::{Duration, Instant, SystemTime};
 use common::checkpoint::Checkpoint;
 use common::crash::{self, Point};
 use common::error::chain;
-use common::position::{BinlogPosition, TimelineId};
+use common::position::BinlogPosition;
 use common::retry::Backoff;
 use common::settings::Settings;
 use common::shutdown::{Shutdown, Waited};
@@ -328,8 +328,6 @@ impl Runner<'_> {
             router,
             dead_letters,
             start,
-            // A position that is asked for is of the log that is mined now.
-            mined: miner.staged.timeline_id,
         }))
     }
 
@@ -390,7 +388,6 @@ impl Runner<'_> {
             router,
             dead_letters,
             start,
-            mined,
         } = begin;
         log::info!(
             "applying task={} staging={} target={} position={} batch_bytes={}",
@@ -404,12 +401,10 @@ impl Runner<'_> {
             .report(Report::Position(start.clone(), SystemTime::now()));
         self.reporter.state(LoaderState::Running);
         let stop_at = match self.until {
-            Until::Position(position) => Some((mined, position.clone())),
+            Until::Position(position) => Some(position.clone()),
             Until::Stopped | Until::Staged => None,
         };
-        if stop_at.as_ref().is_some_and(|(timeline, stop)| {
-            start.timeline.id == *timeline && start.position >= *stop
-        }) {
+        if stop_at.as_ref().is_some_and(|stop| start.position >= *stop) {
             return Ok(Ended::Done);
         }
         let compactor = Compactor::new(
@@ -526,6 +521,4 @@ struct Begin {
     router: Router,
     dead_letters: DeadLetters,
     start: Progress,
-    /// Timeline that the miner is in.
-    mined: TimelineId,
 }

@@ -51,6 +51,8 @@ pub struct Route {
 
 #[derive(Debug)]
 struct Cell {
+    /// Number of the column in the definition.
+    source: usize,
     source_name: String,
     target: usize,
     adapter: Adapter,
@@ -135,13 +137,16 @@ impl Router {
         let mut cells: Vec<Cell> = definition
             .columns
             .iter()
-            .filter_map(|column| match self.cell(column, &target) {
-                Ok(cell) => Some(cell),
-                Err(problem) => {
-                    problems.push(problem);
-                    None
-                }
-            })
+            .enumerate()
+            .filter_map(
+                |(number, column)| match self.cell(number, column, &target) {
+                    Ok(cell) => Some(cell),
+                    Err(problem) => {
+                        problems.push(problem);
+                        None
+                    }
+                },
+            )
             .collect();
         for column in target_only(&target, &cells) {
             if column.not_null && column.fill == Fill::Null {
@@ -150,6 +155,22 @@ impl Router {
                     column.name,
                     target.quoted(),
                     quote_identifier(&column.name)
+                ));
+            }
+        }
+        let key_cells = definition
+            .key_columns()
+            .iter()
+            .filter_map(|column| cells.iter().find(|cell| cell.source == *column));
+        for column in key_cells.filter_map(|cell| target.columns.get(cell.target)) {
+            if !column.deterministic {
+                problems.push(format!(
+                    "key column {name} has a collation that takes different texts for equal, and would take one row for \
+                     another: alter table {} alter column {} type {} collate \"C\"",
+                    target.quoted(),
+                    quote_identifier(&column.name),
+                    column.type_text,
+                    name = column.name,
                 ));
             }
         }
@@ -182,7 +203,7 @@ impl Router {
         })
     }
 
-    fn cell(&self, column: &Column, target: &TargetTable) -> Result<Cell, String> {
+    fn cell(&self, number: usize, column: &Column, target: &TargetTable) -> Result<Cell, String> {
         let names = target.columns.iter().map(|column| &column.name);
         let found = unique_match(&column.name, names).map_err(|candidates| {
             format!(
@@ -226,6 +247,7 @@ impl Router {
             })?
         };
         Ok(Cell {
+            source: number,
             source_name: column.name.clone(),
             target: position,
             adapter,

@@ -55,6 +55,7 @@ fn target_column(name: &str, type_name: &str) -> TargetColumn {
         base_type_text: type_name.into(),
         not_null: false,
         fill: Fill::Null,
+        deterministic: true,
     }
 }
 

@@ -334,6 +334,7 @@ mod tests {
             base_type_text: type_name.into(),
             not_null: false,
             fill: crate::target::catalog::Fill::Null,
+            deterministic: true,
         }
     }
 

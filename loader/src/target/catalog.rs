@@ -67,6 +67,8 @@ pub struct TargetColumn {
     pub not_null: bool,
     /// What fills the column when no value is given.
     pub fill: Fill,
+    /// Whether texts are equal only when they are the same.
+    pub deterministic: bool,
 }
 
 /// What fills a column when no value is given.
@@ -227,6 +229,7 @@ fn columns(client: &mut Client, oid: Oid) -> Result<Vec<TargetColumn>, PgError> 
                 (true, false) => Fill::Default,
                 (false, false) => Fill::Null,
             },
+            deterministic: row.get(9),
         })
         .collect())
 }

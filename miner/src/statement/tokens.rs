@@ -42,6 +42,8 @@ pub(super) enum Token {
 pub(super) struct Tokens<'a> {
     rest: std::iter::Peekable<std::str::Chars<'a>>,
     backslash: Backslash,
+    /// Whether an executable comment is open.
+    executing: bool,
 }
 
 impl<'a> Tokens<'a> {
@@ -49,6 +51,7 @@ impl<'a> Tokens<'a> {
         Self {
             rest: text.chars().peekable(),
             backslash,
+            executing: false,
         }
     }
 
@@ -104,13 +107,23 @@ impl<'a> Tokens<'a> {
                     break;
                 }
                 text.push(quote);
-            } else if c == '\\' && quote == '\'' && self.backslash == Backslash::Escapes {
+            } else if c == '\\' && quote != '`' && self.backslash == Backslash::Escapes {
                 text.extend(self.rest.next());
             } else {
                 text.push(c);
             }
         }
         text
+    }
+
+    /// After a `-`: whether a comment begins, which takes another one and then a space, a control
+    /// character or the end.
+    fn begins_comment(&self) -> bool {
+        let mut ahead = self.rest.clone();
+        ahead.next() == Some('-')
+            && ahead
+                .next()
+                .is_none_or(|c| c.is_whitespace() || c.is_control())
     }
 
     fn skip_line(&mut self) {
@@ -124,6 +137,7 @@ impl<'a> Tokens<'a> {
         if ahead.next_if_eq(&'!').is_some() {
             while ahead.next_if(char::is_ascii_digit).is_some() {}
             self.rest = ahead;
+            self.executing = true;
             return;
         }
         while let Some(c) = self.rest.next() {
@@ -143,10 +157,12 @@ impl Iterator for Tokens<'_> {
             match c {
                 c if c.is_whitespace() => {}
                 '#' => self.skip_line(),
-                '-' if self.rest.peek() == Some(&'-') => self.skip_line(),
+                '-' if self.begins_comment() => self.skip_line(),
                 '/' if self.rest.next_if_eq(&'*').is_some() => self.block_comment(),
                 // The end of an executable comment.
-                '*' if self.rest.next_if_eq(&'/').is_some() => {}
+                '*' if self.executing && self.rest.next_if_eq(&'/').is_some() => {
+                    self.executing = false;
+                }
                 '`' | '"' => return Some(Token::Quoted(self.quoted(c))),
                 '\'' => {
                     self.quoted(c);
