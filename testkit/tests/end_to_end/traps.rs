@@ -3,7 +3,7 @@
 use mysql::prelude::Queryable;
 use testkit::{Flavor, MysqlServer, RowMetadata, TaskFiles};
 
-use crate::rig::{Rig, SOON, assert_ends, assert_stops, loader, miner};
+use crate::rig::{Rig, SOON, Task, assert_ends, assert_stops, loader, miner};
 
 /// Mines and applies what is there.
 fn once(files: &TaskFiles) {
@@ -342,4 +342,77 @@ fn statements_that_take_tables_or_partitions_away_stop_the_loader() {
             "{statement}"
         );
     }
+}
+
+/// DDL on a replicated table, however it is wrapped; each from the statement on.
+#[test]
+fn ddl_is_seen_whatever_it_is_wrapped_in() {
+    let rig = Rig::start();
+    let stops = [
+        "set statement max_statement_time=100 for alter table t add column c int default 5",
+        "set statement sql_mode='' for rename table t to told",
+        "rename table t nowait to told",
+        "alter table part exchange partition p0 with table t",
+        r#"alter table t add index i(v) comment "a\"b", drop column v, add column v varchar(20) default 'N', add index j (id) comment "c\"d""#,
+        "alter table t alter column v set default (1--5), modify id int, drop column v, add column v varchar(20) default 'Q' /*\n)*/",
+    ];
+    for (number, statement) in stops.iter().enumerate() {
+        let task = wrapped(&rig, &format!("wrapped{number}"), statement);
+        let files = task.config.write();
+        assert_ends(&mut miner(&files, &["--once"]), 0, &[]);
+        assert_ends(
+            &mut loader(&files, &["--once"]),
+            3,
+            &["the statement at", "binlog_loader ack"],
+        );
+    }
+    let task = wrapped(
+        &rig,
+        "truncated",
+        "set statement sort_buffer_size=100000 for truncate table t",
+    );
+    let files = task.config.write();
+    assert_ends(&mut miner(&files, &["--once"]), 0, &[]);
+    assert_ends(&mut loader(&files, &["--once"]), 0, &[]);
+    rig.assert_equal(&task, &["t"]);
+
+    rig.source
+        .sql("set global log_bin_trust_function_creators = 1");
+    let task = wrapped(
+        &rig,
+        "routine",
+        "create function f() returns int modifies sql data begin insert into t values (50, 'f'); return 1; end",
+    );
+    rig.source
+        .sql("use app; set session binlog_format = statement; do f(); drop function f");
+    let files = task.config.write();
+    assert_ends(
+        &mut miner(&files, &["--once"]),
+        3,
+        &["calls a stored routine", "binlog_format"],
+    );
+}
+
+/// A task on a new table of two rows, which the target has; then the statement.
+fn wrapped(rig: &Rig, name: &str, statement: &str) -> Task {
+    rig.source.sql(
+        "drop database if exists app; create database app character set utf8mb4; use app; \
+         create table t (id int primary key, v varchar(20)); insert into t values (1, 'a'), (2, 'b'); \
+         create table part (id int primary key, v varchar(20)) partition by hash (id) partitions 1; \
+         insert into part values (5, 'p')",
+    );
+    let mut task = rig.task(name);
+    rig.target_sql(
+        &task,
+        "create table t (id integer primary key, v varchar(20)); insert into t values (1, 'a'), (2, 'b')",
+    );
+    let (file, offset) = rig.source.binlog_end();
+    task.config = task
+        .config
+        .set("src.mysql", "binlogfile", &file)
+        .set("src.mysql", "binlogfile_offset", offset)
+        .set("src.mysql", "consistent_from", format!("{file}:{offset}"))
+        .tables(&["t*"]);
+    rig.source_sql(&[statement]);
+    task
 }
