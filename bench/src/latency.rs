@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use mysql::prelude::Queryable;
 
 use crate::rig::{DATABASE, Region, Rig, program};
-use crate::usage::{Usage, server_cpu};
+use crate::usage::{Usage, Watched, server_cpu};
 
 /// Transactions per second.
 const RATE: u32 = 500;
@@ -47,24 +47,15 @@ pub(crate) fn run(rig: &Rig, scale: f64) -> Latency {
         start: start.clone(),
         end: start,
     });
-    let mut programs = ["binlog_miner", "binlog_loader"].map(|name| {
-        let mut command = program(name, &files, &[]);
-        command
-            .spawn()
-            .unwrap_or_else(|error| panic!("start {name}: {error}"))
-    });
+    let programs = ["binlog_miner", "binlog_loader"]
+        .map(|name| Watched::start(&mut program(name, &files, &[])));
     let seconds = (20.0 * scale).clamp(2.0, 60.0);
     let transactions = Duration::from_secs_f64(seconds).as_secs() * u64::from(RATE);
     let source_before = server_cpu(rig.source.pid());
     let mut latencies = load(rig, transactions);
     let source_cpu = server_cpu(rig.source.pid()) - source_before;
-    let [miner, loader] = programs.each_mut().map(|child| {
-        let usage = crate::usage::of(child.id());
-        // Both only read what is durable elsewhere.
-        let _ = child.kill();
-        let _ = child.wait();
-        usage
-    });
+    // Both only read what is durable elsewhere: they may just be killed.
+    let [miner, loader] = programs.map(Watched::stop);
     latencies.sort();
     let at = |share: f64| {
         let index = latencies.len() as f64 * share;

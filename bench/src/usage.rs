@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::process::{Child, Command, ExitStatus};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Clock ticks per second in /proc; fixed for user space (`USER_HZ`, proc(5)).
 const TICKS_PER_SECOND: f64 = 100.0;
@@ -95,14 +95,32 @@ impl Watched {
         self.done
     }
 
+    /// What a running program has used so far; ends it.
+    pub(crate) fn stop(mut self) -> Usage {
+        self.look();
+        self.usage
+    }
+
     fn finish(&mut self) -> (ExitStatus, Usage) {
         let status = self.child.wait().expect("the program is our child");
         (status, self.usage)
     }
 }
 
+impl Drop for Watched {
+    fn drop(&mut self) {
+        // One that has ended is not there any more; the others end with the bench.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Far above what any run takes: a program that hangs ends the bench.
+const RUN_TIMEOUT: Duration = Duration::from_secs(1800);
+
 /// Watches programs until all have ended well.
 pub(crate) fn wait_all(mut programs: Vec<Watched>) -> Vec<Usage> {
+    let started = Instant::now();
     // A program that fails leaves the others waiting: the first failure ends the bench.
     while !programs.iter().all(|program| program.done) {
         for program in &mut programs {
@@ -111,15 +129,12 @@ pub(crate) fn wait_all(mut programs: Vec<Watched>) -> Vec<Usage> {
                 assert!(status.success(), "a program ended with {status}");
             }
         }
+        assert!(
+            started.elapsed() < RUN_TIMEOUT,
+            "a program has not ended after {} s",
+            RUN_TIMEOUT.as_secs()
+        );
         std::thread::park_timeout(Duration::from_millis(2));
     }
     programs.iter().map(|program| program.usage).collect()
-}
-
-/// What a running program has used so far.
-pub(crate) fn of(pid: u32) -> Usage {
-    Usage {
-        cpu_seconds: Stat::read(pid).map_or(0.0, |stat| stat.own),
-        peak_bytes: peak_bytes(pid).unwrap_or_default(),
-    }
 }

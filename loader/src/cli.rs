@@ -22,7 +22,7 @@ pub struct Cli {
     #[arg(long, conflicts_with = "until")]
     pub once: bool,
 
-    /// Exit once everything up to this binlog position is applied
+    /// Exit once everything up to this binlog position is applied, or where another server's log begins
     #[arg(long, value_name = "FILE:POS")]
     pub until: Option<BinlogPosition>,
 

@@ -131,6 +131,21 @@ fn another_unique_index_takes_the_way_by_delete_and_insert() {
 }
 
 #[test]
+fn a_rule_on_the_target_takes_the_way_by_delete_and_insert() {
+    let (mut bench, items) = filled(
+        "create table items (id integer primary key, name text); create table seen (id integer); \
+         create rule look as on update to items do also insert into seen values (new.id)",
+    );
+    bench.staged.transaction(|t| {
+        for id in 1..=ROWS {
+            t.update(items, &format!("{id}\tnew"));
+        }
+    });
+    bench.once();
+    assert_eq!(names(&mut bench), ["new|400|1|400"]);
+}
+
+#[test]
 fn an_identity_that_takes_no_value_in_an_update_goes_by_delete_and_insert() {
     let (mut bench, items) = filled(
         "create table items (id integer generated always as identity primary key, name text)",

@@ -1,5 +1,6 @@
 -- Whether INSERT ... ON CONFLICT (key) can stand for DELETE and INSERT on a table: the key has its only
--- unique index, rows may be updated, every column may be assigned, and temporary tables may be made.
+-- unique index, rows may be updated, every column may be assigned, no rule rewrites statements, and temporary
+-- tables may be made.
 -- $1 oid: table; $2 text[]: key columns. Rows: one.
 select (select count(*)
           from pg_catalog.pg_index i
@@ -24,5 +25,6 @@ select (select count(*)
                       and a.attnum > 0
                       and not a.attisdropped
                       and a.attidentity = 'a')
+   and not exists (select 1 from pg_catalog.pg_rewrite r where r.ev_class = $1)
    and has_table_privilege($1, 'update')
    and has_database_privilege(current_database(), 'temporary') as replaceable

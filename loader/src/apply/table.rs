@@ -4,9 +4,9 @@ use std::io::Write as _;
 
 use common::crash::{self, Point};
 use common::pg::{Operation as _, PgError};
-use postgres::Client;
 use postgres::error::SqlState;
 use postgres::types::ToSql;
+use postgres::{Client, CopyInWriter};
 
 use super::error::{self, ApplyError, Place};
 use super::keyless::KeylessDelete;
@@ -126,21 +126,10 @@ impl<'r> At<'r, '_> {
         let mut writer = client
             .copy_in(&statements.copy)
             .map_err(|error| self.error(&error, "copy into target table"))?;
-        buffer.clear();
-        let mut count = 0;
-        for (row, copies) in rows {
-            for _ in 0..copies {
-                self.route
-                    .write_row(row, buffer)
-                    .map_err(|error| self.row_error(error))?;
-                count += 1;
-                if buffer.len() >= COPY_BYTES {
-                    write_pieces(&mut writer, buffer)?;
-                    buffer.clear();
-                }
-            }
-        }
-        write_pieces(&mut writer, buffer)?;
+        let rows = rows.flat_map(|(row, copies)| (0..copies).map(move |_| row));
+        let count = self.fill(&mut writer, buffer, rows, |row, line| {
+            self.route.write_row(row, line)
+        })?;
         crash::point(Point::LoaderInCopy);
         match writer.finish() {
             Ok(_) => {
@@ -157,6 +146,28 @@ impl<'r> At<'r, '_> {
         }
     }
 
+    /// Writes a line for each item, which `write` appends; returns how many.
+    fn fill<T>(
+        &self,
+        writer: &mut CopyInWriter<'_>,
+        buffer: &mut Vec<u8>,
+        items: impl Iterator<Item = T>,
+        mut write: impl FnMut(T, &mut Vec<u8>) -> Result<(), RowError>,
+    ) -> Result<u64, ApplyError> {
+        buffer.clear();
+        let mut count = 0;
+        for item in items {
+            write(item, buffer).map_err(|error| self.row_error(error))?;
+            count += 1;
+            if buffer.len() >= COPY_BYTES {
+                write_pieces(writer, buffer)?;
+                buffer.clear();
+            }
+        }
+        write_pieces(writer, buffer)?;
+        Ok(count)
+    }
+
     /// Writes the rows that are not new in the place of those of their key; returns how many.
     pub(super) fn replace_rows(
         &self,
@@ -167,17 +178,9 @@ impl<'r> At<'r, '_> {
         let mut writer = client
             .copy_in(&replace.copy)
             .map_err(|error| self.error(&error, "copy rows that replace others"))?;
-        buffer.clear();
-        for row in self.replacing_rows() {
-            self.route
-                .write_row(row, buffer)
-                .map_err(|error| self.row_error(error))?;
-            if buffer.len() >= COPY_BYTES {
-                write_pieces(&mut writer, buffer)?;
-                buffer.clear();
-            }
-        }
-        write_pieces(&mut writer, buffer)?;
+        self.fill(&mut writer, buffer, self.replacing_rows(), |row, line| {
+            self.route.write_row(row, line)
+        })?;
         crash::point(Point::LoaderInCopy);
         writer
             .finish()
@@ -229,20 +232,18 @@ impl<'r> At<'r, '_> {
         let mut writer = client
             .copy_in(&keyless.copy)
             .map_err(|error| self.error(&error, "copy rows to delete"))?;
-        buffer.clear();
         let mut expected = 0;
-        for (number, (row, deletes)) in self.keyless_deletes().enumerate() {
-            expected += u64::from(deletes);
-            buffer.extend_from_slice(format!("{number}\t{deletes}\t").as_bytes());
-            self.route
-                .write_row(row, buffer)
-                .map_err(|error| self.row_error(error))?;
-            if buffer.len() >= COPY_BYTES {
-                write_pieces(&mut writer, buffer)?;
-                buffer.clear();
-            }
-        }
-        write_pieces(&mut writer, buffer)?;
+        let rows = self.keyless_deletes().enumerate();
+        self.fill(
+            &mut writer,
+            buffer,
+            rows,
+            |(number, (row, deletes)), line| {
+                expected += u64::from(deletes);
+                line.extend_from_slice(format!("{number}\t{deletes}\t").as_bytes());
+                self.route.write_row(row, line)
+            },
+        )?;
         writer
             .finish()
             .map_err(|error| self.error(&error, "copy rows to delete"))?;
@@ -317,7 +318,7 @@ impl<'r> At<'r, '_> {
 }
 
 /// Writes the buffer in messages of bounded size: the client copies each.
-fn write_pieces(writer: &mut postgres::CopyInWriter<'_>, buffer: &[u8]) -> Result<(), PgError> {
+fn write_pieces(writer: &mut CopyInWriter<'_>, buffer: &[u8]) -> Result<(), PgError> {
     buffer
         .chunks(4 * COPY_BYTES)
         .try_for_each(|piece| writer.write_all(piece))
