@@ -214,6 +214,8 @@ fn is_index_ddl(mut tokens: Tokens<'_>) -> bool {
                 Some(Token::Punctuation('(')) => depth += 1,
                 Some(Token::Punctuation(')')) => depth = depth.saturating_sub(1),
                 Some(Token::Punctuation(',')) if depth == 0 => break,
+                // Quotes were not understood, as with ANSI_QUOTES and a backslash in a name.
+                Some(Token::Punctuation('\'' | '"' | '`')) => return false,
                 Some(_) => {}
             }
         }
@@ -429,6 +431,7 @@ mod tests {
             r#"alter table t add index i(v) comment "a\"b", drop column v, add index j (id) comment "c\"d""#,
             "alter table t add index i ((id--1)), drop column v /*\n))*/",
             "alter table t add index i (v) comment 'x' */ , drop column v",
+            r#"alter table t add index "i\" (v), drop column "v""#,
         ] {
             assert_eq!(read(text), Statement::Ddl(vec![name("t")]), "{text}");
         }

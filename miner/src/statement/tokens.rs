@@ -33,7 +33,7 @@ pub(super) enum Token {
     Quoted(String),
     /// A string in single quotes.
     Text,
-    /// Anything else.
+    /// Anything else; a quote that nothing ends.
     Punctuation(char),
 }
 
@@ -99,12 +99,13 @@ impl<'a> Tokens<'a> {
         self.rest.collect::<String>().trim().to_owned()
     }
 
-    fn quoted(&mut self, quote: char) -> String {
+    /// What is in quotes, of which the first is read; `None` where the last one is missing.
+    fn quoted(&mut self, quote: char) -> Option<String> {
         let mut text = String::new();
         while let Some(c) = self.rest.next() {
             if c == quote {
                 if self.rest.next_if_eq(&quote).is_none() {
-                    break;
+                    return Some(text);
                 }
                 text.push(quote);
             } else if c == '\\' && quote != '`' && self.backslash == Backslash::Escapes {
@@ -113,7 +114,7 @@ impl<'a> Tokens<'a> {
                 text.push(c);
             }
         }
-        text
+        None
     }
 
     /// After a `-`: whether a comment begins, which takes another one and then a space, a control
@@ -163,10 +164,12 @@ impl Iterator for Tokens<'_> {
                 '*' if self.executing && self.rest.next_if_eq(&'/').is_some() => {
                     self.executing = false;
                 }
-                '`' | '"' => return Some(Token::Quoted(self.quoted(c))),
-                '\'' => {
-                    self.quoted(c);
-                    return Some(Token::Text);
+                '`' | '"' | '\'' => {
+                    return Some(match self.quoted(c) {
+                        Some(_) if c == '\'' => Token::Text,
+                        Some(name) => Token::Quoted(name),
+                        None => Token::Punctuation(c),
+                    });
                 }
                 c if is_name(c) => {
                     let mut word = String::from(c);
