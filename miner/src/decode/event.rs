@@ -63,6 +63,26 @@ impl EventHeader {
         bytes
     }
 
+    /// Whether the event is one of those that make up a transaction, so that more of it
+    /// follows: GTIDs, table maps, rows and what annotates them. Not all are told.
+    pub fn is_within_transaction(&self) -> bool {
+        matches!(
+            self.event_type,
+            code::GTID
+                | code::GTID_TAGGED
+                | code::MARIADB_GTID
+                | code::TABLE_MAP
+                | code::ROWS_QUERY
+                | code::MARIADB_ANNOTATE
+                | code::WRITE_ROWS_V1
+                | code::UPDATE_ROWS_V1
+                | code::DELETE_ROWS_V1
+                | code::WRITE_ROWS
+                | code::UPDATE_ROWS
+                | code::DELETE_ROWS
+        )
+    }
+
     /// Reads a header: timestamp, type, server id, size, position, flags.
     pub fn from_bytes(bytes: &[u8; Self::LEN]) -> Self {
         let [

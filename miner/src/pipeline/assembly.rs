@@ -8,15 +8,15 @@ use std::time::{Duration, Instant};
 use common::position::BinlogPosition;
 use common::shutdown::Shutdown;
 use common::staging::codec::{CommitLine, Passed};
-use crossbeam_channel::{Receiver, Sender, TryRecvError, select};
+use crossbeam_channel::{Receiver, Sender, select};
 use log::warn;
 
 use super::Bound;
-use super::budget::ByteBudget;
+use super::queue::{LotReceiver, Received};
 use crate::assemble::{Assembler, Commit, Step};
 use crate::decode::TransactionPayload;
 use crate::error::{MinerError, Place};
-use crate::source::{RawEvent, SourceError};
+use crate::source::RawEvent;
 use crate::stage::{
     CaughtUp, ChunkPacker, LineKind, Message, Sequences, StagedEnd, Stager, StagingSession, Unit,
     UnitEnd,
@@ -31,13 +31,9 @@ const CONFIRM_INTERVAL: Duration = Duration::from_secs(1);
 /// Largest event within a compressed transaction; the largest that a source can send.
 const INNER_EVENT_BYTES_MAX: u32 = 1 << 30;
 
-/// What one event came to.
-pub(super) type Received = Result<RawEvent, SourceError>;
-
 /// The thread's channels.
 pub(super) struct Channels<'a> {
-    pub(super) events: &'a Receiver<Received>,
-    pub(super) budget: &'a ByteBudget,
+    pub(super) events: LotReceiver<Received>,
     pub(super) units: Sender<Message>,
     pub(super) writer_idle: &'a Receiver<()>,
 }
@@ -127,9 +123,7 @@ impl<'a> Assembly<'a> {
             match self.next(shutdown) {
                 Next::Event(received) => {
                     let event = received?;
-                    let flow = self.event(&event)?;
-                    self.channels.budget.give(event.body().len());
-                    if flow == Flow::Stop {
+                    if self.event(&event)? == Flow::Stop {
                         return Ok(());
                     }
                 }
@@ -149,21 +143,24 @@ impl<'a> Assembly<'a> {
 
     /// Prefers events that are there already: waiting on several channels costs more.
     fn next(&mut self, shutdown: &Shutdown) -> Next {
-        if shutdown.requested() {
-            return Next::Stop;
-        }
-        match self.channels.events.try_recv() {
-            Ok(received) => return Next::Event(received),
-            Err(TryRecvError::Disconnected) => return Next::Stop,
-            Err(TryRecvError::Empty) => {}
-        }
-        select! {
-            recv(self.channels.events) -> received => received.map_or(Next::Stop, Next::Event),
-            recv(self.channels.writer_idle) -> idle => match idle {
-                Ok(()) => Next::WriterIdle,
-                Err(_) => Next::Stop,
-            },
-            recv(shutdown.channel()) -> _ => Next::Stop,
+        loop {
+            if shutdown.requested() {
+                return Next::Stop;
+            }
+            if let Some(received) = self.channels.events.next() {
+                return Next::Event(received);
+            }
+            select! {
+                recv(self.channels.events.bell()) -> rung => if rung.is_err() {
+                    // What it sent last may have come since.
+                    return self.channels.events.next().map_or(Next::Stop, Next::Event);
+                },
+                recv(self.channels.writer_idle) -> idle => return match idle {
+                    Ok(()) => Next::WriterIdle,
+                    Err(_) => Next::Stop,
+                },
+                recv(shutdown.channel()) -> _ => return Next::Stop,
+            }
         }
     }
 

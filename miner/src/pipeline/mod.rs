@@ -10,15 +10,14 @@
 
 mod assembly;
 mod bound;
-mod budget;
 mod outage;
+mod queue;
 mod report;
 mod start;
 
 pub use bound::Bound;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
@@ -36,14 +35,11 @@ use crate::history::History;
 use crate::source::{Catalog, EventStream, SourceError, SourceSession, Unlogged};
 use crate::stage::{Message, NewTimeline, Stager, StagingSession};
 
-use assembly::{Assembly, AssemblySettings, Channels, Received};
-use budget::{ByteBudget, Granted};
+use assembly::{Assembly, AssemblySettings, Channels};
 use outage::Outage;
+use queue::{LotSender, Peer, Received, Urgency};
 use report::{REPORT_INTERVAL, Report};
 use start::From;
-
-/// Events that wait for the assembly thread; their bytes are bounded besides.
-const QUEUED_EVENTS: usize = 1024;
 
 /// How often staging is asked for its size, at least.
 const WAIT_STEP: Duration = Duration::from_secs(1);
@@ -283,11 +279,10 @@ impl Attempt<'_> {
         prepared: Prepared,
         bound: &Bound,
     ) -> (Result<(), MinerError>, Option<StagingSession>) {
-        let budget = Arc::new(ByteBudget::new(self.settings.miner.queue_bytes));
-        let (event_sender, events) = bounded(QUEUED_EVENTS);
+        let (event_sender, events) = queue::queue(self.settings.miner.queue_bytes);
         let (unit_sender, units) = bounded(1);
         let (idle_sender, writer_idle) = bounded(1);
-        if let Err(error) = spawn_source(prepared.stream, event_sender, Arc::clone(&budget)) {
+        if let Err(error) = spawn_source(prepared.stream, event_sender) {
             return (Err(error), Some(stager.into_session()));
         }
         let result = thread::scope(|scope| {
@@ -300,8 +295,7 @@ impl Attempt<'_> {
                     stage_batch_bytes: self.settings.miner.stage_batch_bytes,
                 },
                 Channels {
-                    events: &events,
-                    budget: &budget,
+                    events,
                     units: unit_sender,
                     writer_idle: &writer_idle,
                 },
@@ -325,7 +319,6 @@ impl Attempt<'_> {
                 .unwrap_or(Err(MinerError::Thread { name: "assembly" }));
             staged.and(assembled)
         });
-        budget.close();
         let session = match &result {
             // The session is as good as before, and the status can be written, as a rule.
             Err(error) if error.is_disk_full() => Some(stager.into_session()),
@@ -420,18 +413,22 @@ struct Prepared {
 /// for the source, at most for its read timeout.
 fn spawn_source(
     mut stream: EventStream,
-    events: Sender<Received>,
-    budget: Arc<ByteBudget>,
+    mut events: LotSender<Received>,
 ) -> Result<(), MinerError> {
     thread::Builder::new()
         .name("source".into())
         .spawn(move || {
             loop {
                 let received = stream.next_event();
+                let (bytes, urgency) = match &received {
+                    Ok(event) if event.header.is_within_transaction() => {
+                        (event.body().len(), Urgency::Later)
+                    }
+                    Ok(event) => (event.body().len(), Urgency::Now),
+                    Err(_) => (0, Urgency::Now),
+                };
                 let failed = received.is_err();
-                let bytes = received.as_ref().map_or(0, |event| event.body().len());
-                if budget.take(bytes) == Granted::Closed || events.send(received).is_err() || failed
-                {
+                if events.send(received, bytes, urgency) == Peer::Gone || failed {
                     return;
                 }
             }
