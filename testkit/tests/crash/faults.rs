@@ -213,6 +213,9 @@ fn heal(site: &mut Site) {
     die_at(site, Point::LoaderHealing, |site, kind| {
         let died = site.tally.kind_count(kind);
         for _ in 0..TRIES {
+            // With a backlog, what is staged would be on disk before it is applied.
+            site.catch_up();
+            site.writer.set(Mode::Mixed);
             let end = site.rig.source.binlog_end();
             site.wait("the target to go on", |site| {
                 site.applied().is_some_and(|applied| applied > end)

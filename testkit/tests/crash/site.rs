@@ -255,13 +255,18 @@ impl Site {
         self.wait("recovery", |site| site.tally.recovering() == 0);
     }
 
-    /// Lets the source rest, waits until everything is applied, and compares every row.
-    pub(crate) fn compare(&mut self) {
+    /// Lets the source rest, and waits until everything is applied.
+    pub(crate) fn catch_up(&mut self) {
         self.writer.set(Mode::Rest);
         let end = self.rig.source.binlog_end();
         self.wait("everything to be applied", |site| {
             site.applied().is_some_and(|applied| applied >= end)
         });
+    }
+
+    /// Lets the source rest, and compares every row when everything is applied.
+    pub(crate) fn compare(&mut self) {
+        self.catch_up();
         for table in TABLES.iter().chain(MORE_TABLES) {
             let report = Comparison::between(
                 self.rig.source.table(DATABASE, table),
