@@ -221,6 +221,11 @@ impl Round {
         self.live_bytes + self.entries.len() * ENTRY_BYTES
     }
 
+    /// Whether one event of sixteen or more changes what another one has changed.
+    pub fn merges_well(&self) -> bool {
+        self.row_events.saturating_mul(15) >= (self.entries.len() as u64).saturating_mul(16)
+    }
+
     /// Adds a table; its number is for the calls below.
     pub fn add_table(&mut self, layout: Arc<Layout>) -> usize {
         self.tables.push(TableChanges {

@@ -42,7 +42,8 @@ use crate::round::{Contradictions, Round, Statement};
 /// Where a round ends.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Net bytes after which a round ends at the next transaction.
+    /// Net bytes after which a round ends at the next transaction; twice as many where events
+    /// merge, since they merge the more the longer a round becomes.
     pub batch_bytes: usize,
     /// Transactions behind the one that reaches this position of the log that reading began in
     /// are not read, nor another server's log.
@@ -52,10 +53,21 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// Net bytes after which a round ends within a transaction. The distance lets ordinary
+    /// Whether a round is to end within a transaction. The distance lets ordinary
     /// transactions come to their end.
-    fn oversized_bytes(&self) -> usize {
-        self.batch_bytes + self.batch_bytes / 2
+    fn is_oversized(&self, round: &Round) -> bool {
+        let full = if round.transactions == 0 {
+            self.batch_bytes
+        } else {
+            2 * self.batch_bytes
+        };
+        round.net_bytes() >= full + self.batch_bytes / 2
+    }
+
+    /// Whether a round is to end where a transaction has ended.
+    fn is_full(&self, round: &Round) -> bool {
+        let net_bytes = round.net_bytes();
+        net_bytes >= self.batch_bytes && (net_bytes >= 2 * self.batch_bytes || !round.merges_well())
     }
 }
 
@@ -331,7 +343,7 @@ impl Compactor {
         };
         merged.map_err(|error| self.merge_error(error, definition))?;
         self.round.row_events += 1;
-        if self.round.net_bytes() >= self.limits.oversized_bytes() {
+        if self.limits.is_oversized(&self.round) {
             return Ok(Step::PauseBehind(Pause::Split));
         }
         Ok(Step::Next)
@@ -454,7 +466,7 @@ impl Compactor {
             Pause::Stop
         } else if self.last_of_round
             || self.covered.overlap() != before
-            || self.round.net_bytes() >= self.limits.batch_bytes
+            || self.limits.is_full(&self.round)
         {
             Pause::MustEnd
         } else {

@@ -1,8 +1,9 @@
 //! The compact thread: decides when a round goes to the target.
 //!
 //! With nothing more staged a round goes as soon as `load_batch` events or `load_batch_gap`
-//! allow it and the target is free. Under a backlog it goes when it is full, or when it has
-//! been filling for a while, so that hot keys merge away and progress still shows.
+//! allow it and the target is free. Under a backlog, in staging or at the source, it goes when
+//! it is full, or when it has been filling for a while, so that hot keys merge away and
+//! progress still shows.
 
 use std::time::{Duration, Instant};
 
@@ -13,6 +14,7 @@ use crossbeam_channel::{Receiver, Sender, never, select};
 
 use super::Ended;
 use super::fetch_loop::Handed;
+use super::pace::Pace;
 use crate::compact::{Compactor, Pause};
 use crate::error::LoaderError;
 use crate::fetch::{Fetched, Text};
@@ -56,6 +58,7 @@ pub(super) struct CompactLoop {
     /// Whether everything staged is read.
     drained: bool,
     opened_at: Option<Instant>,
+    pace: Pace,
     took: Took,
     last_advance: Instant,
     /// Position that the applier knows.
@@ -92,6 +95,7 @@ impl CompactLoop {
             next_timeline: None,
             drained: false,
             opened_at: None,
+            pace: Pace::default(),
             took: Took::default(),
             last_advance: Instant::now(),
         }
@@ -137,18 +141,15 @@ impl CompactLoop {
         let (Some(opened_at), Some(_)) = (self.opened_at, &round.end) else {
             return Due::Later;
         };
-        let at = if !self.drained {
+        let now = Instant::now();
+        let at = if !self.drained || self.pace.is_catching_up(now) {
             opened_at + BACKLOG_TIME
         } else if round.row_events >= self.load_batch {
             return Due::Now;
         } else {
             opened_at + self.load_batch_gap
         };
-        if at <= Instant::now() {
-            Due::Now
-        } else {
-            Due::At(at)
-        }
+        if at <= now { Due::Now } else { Due::At(at) }
     }
 
     /// A round that must end is not filled further.
@@ -178,6 +179,9 @@ impl CompactLoop {
         }
         if done {
             self.pending = None;
+        }
+        if let Some(committed_at_us) = self.compactor.end().committed_at_us {
+            self.pace.note(Instant::now(), committed_at_us);
         }
         Ok(true)
     }

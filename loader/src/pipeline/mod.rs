@@ -15,6 +15,7 @@
 mod apply_loop;
 mod compact_loop;
 mod fetch_loop;
+mod pace;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
