@@ -25,6 +25,7 @@ mod sync;
 use std::collections::{HashMap, HashSet};
 
 use common::checkpoint::Checkpoint;
+use common::crash::{self, Point};
 use common::pg::{self, Conninfo, Operation as _, PgError};
 use common::table::TableName;
 use postgres::Client;
@@ -191,6 +192,9 @@ impl DeadLetters {
                 self.settle_keys(target, round, changes)?;
             }
         }
+        if !self.settling.is_empty() {
+            crash::point(Point::LoaderLettersTaken);
+        }
         Ok(taken_back)
     }
 
@@ -264,6 +268,7 @@ impl DeadLetters {
         if refused.is_empty() {
             return Ok(());
         }
+        crash::point(Point::LoaderLettersFound);
         let definition = letter::to_json(&layout.definition)?;
         let letters = self.stage(layout, &definition, refused)?;
         self.staged
@@ -272,6 +277,7 @@ impl DeadLetters {
             let content = Content::of(&definition, item, refusal)?;
             letter::put(target, &self.task, &letter.identity, &content)?;
         }
+        crash::point(Point::LoaderLettersWritten);
         let held = self
             .tables
             .entry(layout.definition.name.clone())
@@ -309,10 +315,12 @@ impl DeadLetters {
             let id = letter::stage(&mut transaction, &identity, event_seq, &content)?;
             letters.push((HeldLetter { id, identity }, lookup(item.key, item.row)));
         }
+        crash::point(Point::LoaderLettersInStaging);
         transaction
             .commit()
             .operation("stage dead letters")
             .map_err(DeadLetterError::Staging)?;
+        crash::point(Point::LoaderLettersStaged);
         Ok(letters)
     }
 
@@ -329,6 +337,9 @@ impl DeadLetters {
     /// The batch is committed: tells staging. Staging may be away; it is told later then, at
     /// the latest when the loader starts again.
     pub fn committed(&mut self) {
+        if !self.staged.is_empty() || !self.settled.is_empty() {
+            crash::point(Point::LoaderLettersCommitted);
+        }
         self.staged.clear();
         if self.settled.is_empty() {
             return;
@@ -338,7 +349,10 @@ impl DeadLetters {
             Err(error) => Err(DeadLetterError::Staging(error)),
         };
         match told {
-            Ok(()) => self.settled.clear(),
+            Ok(()) => {
+                crash::point(Point::LoaderLettersResolved);
+                self.settled.clear();
+            }
             Err(error) => log::debug!("failed to resolve dead letters: {error}"),
         }
     }
