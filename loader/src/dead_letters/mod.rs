@@ -55,6 +55,8 @@ pub struct DeadLetters {
     settled: Vec<i64>,
     /// Staged for the batch that is being written.
     staged: Vec<i64>,
+    /// How many of them are of the rounds before.
+    staged_before: usize,
 }
 
 /// A connection that is made when it is needed.
@@ -111,6 +113,7 @@ impl DeadLetters {
             settling: HashSet::new(),
             settled: Vec::new(),
             staged: Vec::new(),
+            staged_before: 0,
         })
     }
 
@@ -324,8 +327,26 @@ impl DeadLetters {
         Ok(letters)
     }
 
+    /// The round is written again: forgets what was kept of it.
+    ///
+    /// # Errors
+    /// When staging is away.
+    pub fn round_undone(&mut self) -> Result<(), DeadLetterError> {
+        self.settling.clear();
+        let undone = self
+            .staged
+            .split_off(self.staged_before.min(self.staged.len()));
+        if undone.is_empty() {
+            return Ok(());
+        }
+        self.retain(|letter| !undone.contains(&letter.id));
+        let client = self.staging.client().map_err(DeadLetterError::Staging)?;
+        letter::remove(client, &undone)
+    }
+
     /// The round is written: what it has settled is settled once the batch commits.
     pub fn round_written(&mut self) {
+        self.staged_before = self.staged.len();
         if self.settling.is_empty() {
             return;
         }
@@ -341,6 +362,7 @@ impl DeadLetters {
             crash::point(Point::LoaderLettersCommitted);
         }
         self.staged.clear();
+        self.staged_before = 0;
         if self.settled.is_empty() {
             return;
         }
@@ -361,6 +383,7 @@ impl DeadLetters {
     /// cannot be told now is removed when the loader starts again.
     pub fn given_up(&mut self) {
         let staged = std::mem::take(&mut self.staged);
+        self.staged_before = 0;
         if staged.is_empty() {
             return;
         }
