@@ -160,6 +160,41 @@ fn what_no_row_can_be_told_for_is_named_with_what_to_do() {
 }
 
 #[test]
+fn the_commit_of_an_oversized_transaction_tells_a_row_of_its_last_round() {
+    for (bad, code) in [("2", 0), ("1999", 3)] {
+        let mut bench = Bench::new(PARENT_AND_CHILD);
+        without_privileges(&mut bench);
+        define(&mut bench, "items", &["id", "name"], &["id"]);
+        let parts = define(&mut bench, "parts", &["id", "item"], &["id"]);
+        bench.set("desc.pgsql", "ignore_copy_error_count_each_table", 5);
+        bench.set("binlogloader", "batch_bytes", 20_000);
+        let end = bench.staged.transaction(|t| {
+            for id in 1..2000 {
+                // Counted from the end.
+                let item = if (2000 - id).to_string() == bad {
+                    "4711"
+                } else {
+                    "\\N"
+                };
+                t.insert(parts, &format!("{id}\t{item}"));
+            }
+        });
+        let (found, log) = bench.run(&["--once"]);
+        assert_eq!(found, code, "{log}");
+        let (count, letters) = if code == 0 {
+            ("1998", vec!["parts|insert|1998|23503".to_owned()])
+        } else {
+            for part in ["23503", "parts_item_fkey", "table parts", "deferred", &end] {
+                assert!(log.contains(part), "{part}: {log}");
+            }
+            ("0", Vec::new())
+        };
+        assert_eq!(bench.rows("select count(*) from parts"), [count]);
+        assert_eq!(bench.staging_rows(LETTERS), letters);
+    }
+}
+
+#[test]
 fn rows_that_need_one_another_are_not_taken_for_refused() {
     let mut bench = Bench::new(
         "create table nodes (id integer primary key, item integer references nodes deferrable initially deferred)",

@@ -87,9 +87,9 @@ impl SessionError {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "the target refuses the batch that ends at {position}, when it commits: SQLSTATE {sqlstate}, table {}, constraint \
-     {}; what is checked at the commit (a deferred constraint, a constraint trigger) is not the fault of single rows of \
-     the batch that could be left out, and nothing of it was applied: add to the target what the constraint asks for, or \
-     drop the constraint, and start the loader again",
+     {}; what is checked at the commit (a deferred constraint, a constraint trigger) is not the fault of single rows \
+     that could be told and left out, and nothing of the batch was applied: add to the target what the constraint asks \
+     for, or drop the constraint, and start the loader again",
     told(table.as_ref()), told(constraint.as_ref())
 )]
 pub struct CommitRefused {
