@@ -533,6 +533,8 @@ fn keys_that_look_alike_are_told_apart() {
 /// Rows of the table that the statements of the loader have read one by one.
 fn rows_read(bench: &mut Bench, table: &str) -> u64 {
     // The loader's session has ended, and with it its counts have arrived.
+    // So should those of this one, which reads the table, too.
+    bench.rows("select pg_stat_force_next_flush()");
     bench.rows("select pg_stat_clear_snapshot()");
     bench.rows(&format!(
         "select coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0) from pg_stat_user_tables where relname = '{table}'"
