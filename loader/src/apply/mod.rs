@@ -11,7 +11,8 @@
 //! within one transaction.
 //!
 //! Where the target refuses a row, the round is written again, carefully: the row is found and
-//! goes to the dead letters, if there is room for it; its old version is deleted.
+//! goes to the dead letters, if there is room for it; its old version is deleted. What the
+//! target refuses only when it commits is looked for in the same way.
 //!
 //! It does not decide what a batch is, and it does not retry.
 

@@ -224,7 +224,12 @@ fn die_at(site: &mut Site, point: Point, reach: impl FnOnce(&mut Site, &str)) {
 }
 
 /// The loader dies with dead letters that only staging has, and when it starts and removes them.
+/// Some of them are refused at the commit only.
 fn synced(site: &mut Site) {
+    refusals::late(site, die_with_letters);
+}
+
+fn die_with_letters(site: &mut Site) {
     let last = format!("at {}", Point::LoaderLettersSynced.name());
     let died = site.tally.kind_count(&last);
     die_at(site, Point::LoaderLettersStaged, |site, _| {

@@ -1,7 +1,7 @@
 //! Tables of which the target refuses some rows, and what an operator does about them.
 //!
-//! What is bad is refused whenever it comes, but while [`lift`]ed. In the end every row of the
-//! source is on the target or among the dead letters, once.
+//! What is bad is refused whenever it comes, but while an operator retries. In the end every
+//! row of the source is on the target or among the dead letters, once.
 
 use std::os::unix::process::ExitStatusExt;
 
@@ -9,8 +9,9 @@ use common::crash::{self, Point};
 use testkit::Rows;
 use testkit::workload::Random;
 
-use crate::rig::{DATABASE, SCHEMA, SOON, launch};
+use crate::rig::{DATABASE, Rig, SCHEMA, SOON, Task, launch};
 use crate::site::{ABORTED, Site};
+use crate::writer::Mode;
 
 pub(crate) const SOURCE_TABLES: &str = "
 use app;
@@ -23,6 +24,11 @@ pub(crate) const TARGET_TABLES: &str = "
 create type kind as enum ('one', 'two');
 create table refused (id integer primary key, v varchar(40), kind kind, touched integer not null);
 create table refused_log (v varchar(40), n integer not null);
+create function refuse_late() returns trigger language plpgsql as
+$$ begin if new.v like 'late%' then raise 'late'; end if; return null; end $$;
+create constraint trigger late after insert on refused deferrable initially deferred
+    for each row execute function refuse_late();
+alter table refused enable always trigger late;
 ";
 
 /// Their names, with their columns and what a bad row of each is.
@@ -32,16 +38,10 @@ pub(crate) const TABLES: &[(&str, &[&str])] = &[
 ];
 
 /// Has the target refuse from now on what is bad, and keep what it has.
-pub(crate) const REFUSE: &str = "
-alter table refused add constraint bad check (v not like 'bad%') not valid;
-alter table refused_log add constraint bad check (v not like 'bad%') not valid;
-";
+const REFUSE: &str = "add constraint bad check (v not like 'bad%') not valid";
 
 /// The opposite; what is ill stays refused.
-const LIFT: &str = "
-alter table refused drop constraint bad;
-alter table refused_log drop constraint bad;
-";
+const LIFT: &str = "drop constraint bad";
 
 /// Keys of `refused`: so few that they are changed again and again.
 const KEYS: usize = 40;
@@ -59,10 +59,25 @@ const VALUES: &[&str] = &[
     "'bad \\\\ ünï\\n'",
 ];
 
+/// What the target refuses when it commits.
+const LATE: &[&str] = &["'late'", "'late\\t1'", "'good'", "'bad'"];
+
 const KINDS: &[&str] = &["null", "'one'", "'two'", "'two'", "'one'", "'ill'"];
 
 /// How often something is tried that the loader may forestall.
 const TRIES: usize = 40;
+
+/// Makes the target refuse what is bad.
+pub(crate) fn refuse(rig: &Rig, task: &Task) {
+    alter(rig, task, REFUSE);
+}
+
+/// One by one: the loader locks both tables, too.
+fn alter(rig: &Rig, task: &Task, change: &str) {
+    for (table, _) in TABLES {
+        rig.target_sql(task, &format!("alter table {table} {change}"));
+    }
+}
 
 /// The statements of a transaction. They need no bookkeeping, and none fails.
 pub(crate) fn transaction(random: &mut Random) -> Vec<String> {
@@ -78,6 +93,38 @@ pub(crate) fn transaction(random: &mut Random) -> Vec<String> {
         statements.push("truncate table refused_log".into());
     }
     statements
+}
+
+/// The same, of which the target refuses some when it commits; only in batches of one round can
+/// it tell which.
+pub(crate) fn late_transaction(random: &mut Random) -> Vec<String> {
+    let mut statements = transaction(random);
+    for _ in 0..=random.below(2) {
+        let (id, value) = (random.below(KEYS), random.pick(LATE));
+        statements.insert(
+            1,
+            format!("replace into refused values ({id}, {value}, 'one', 0)"),
+        );
+    }
+    statements
+}
+
+/// Rows are refused at the commit, and the loader dies on their way.
+pub(crate) fn late(site: &mut Site, die: impl FnOnce(&mut Site)) {
+    // No large transaction lies in the same batch.
+    site.writer.set(Mode::Rest);
+    site.wait_for_all();
+    site.writer.set(Mode::Late);
+    site.wait("a row that is refused at the commit", |site| {
+        let late = "select count(*) from mysql2gp.dead_letters where sqlstate = 'P0001' and resolved_at is null";
+        site.rig.staging.value(&site.task.staging, late) != "0"
+    });
+    die(site);
+    site.writer.set(Mode::Rest);
+    site.rig
+        .source_sql(&["update refused set v = 'good' where v like 'late%'"]);
+    site.wait_for_all();
+    site.writer.set(Mode::Mixed);
 }
 
 fn change(random: &mut Random) -> Vec<String> {
@@ -209,9 +256,9 @@ pub(crate) fn retry(site: &mut Site) {
         // With what was bad the target is full soon; it goes as it changes.
         until_died(site, *point, |site| {
             wait_for_letter(site);
-            site.rig.target_sql(&site.task, LIFT);
+            alter(&site.rig, &site.task, LIFT);
             let died = command(site, &["dead-letters", "retry"], *point);
-            site.rig.target_sql(&site.task, REFUSE);
+            alter(&site.rig, &site.task, REFUSE);
             died
         });
     }

@@ -92,7 +92,7 @@ impl Site {
         rig.target_sql(&task, TARGET_SCHEMA);
         rig.target_sql(&task, MORE_TARGET_TABLES);
         rig.target_sql(&task, refusals::TARGET_TABLES);
-        rig.target_sql(&task, refusals::REFUSE);
+        refusals::refuse(&rig, &task);
         let proxies =
             [rig.source.port(), rig.staging.port(), rig.target().port()].map(Proxy::to_port);
         let [source, staging, target] = &proxies;
@@ -266,13 +266,19 @@ impl Site {
         self.wait("recovery", |site| site.tally.recovering() == 0);
     }
 
-    /// Lets the source rest, waits until everything is applied, and compares every row.
-    pub(crate) fn compare(&mut self) {
-        self.writer.set(Mode::Rest);
+    /// Waits until the target has what the source has now, whatever is broken.
+    #[track_caller]
+    pub(crate) fn wait_for_all(&mut self) {
         let end = self.rig.source.binlog_end();
         self.wait("everything to be applied", |site| {
             site.applied().is_some_and(|applied| applied >= end)
         });
+    }
+
+    /// Lets the source rest, waits until everything is applied, and compares every row.
+    pub(crate) fn compare(&mut self) {
+        self.writer.set(Mode::Rest);
+        self.wait_for_all();
         for table in TABLES.iter().chain(MORE_TABLES) {
             let report = Comparison::between(
                 self.rig.source.table(DATABASE, table),

@@ -50,6 +50,8 @@ pub(crate) enum Mode {
     /// The same, of which the target takes every row: a dead letter makes staging write all
     /// commits before it to disk.
     Taken,
+    /// Only rows of which the target refuses some, also when it commits.
+    Late,
     /// Only what is not replicated.
     LeftOut,
     /// Nothing.
@@ -131,7 +133,9 @@ impl Writer {
             self.has_ended()
                 || match mode {
                     Mode::Rest | Mode::End => state.resting,
-                    Mode::Mixed | Mode::Plain | Mode::Taken | Mode::LeftOut => state.steps > 0,
+                    Mode::Mixed | Mode::Plain | Mode::Taken | Mode::Late | Mode::LeftOut => {
+                        state.steps > 0
+                    }
                 }
         });
         assert!(done && !self.has_ended(), "the writer hangs or has failed");
@@ -230,6 +234,7 @@ impl Pen {
                 )
             }
             Mode::Taken => self.workload.transaction(connection),
+            Mode::Late => self.all(connection, refusals::late_transaction),
             Mode::Plain => match self.random.below(10) {
                 0..9 => self.workload.transaction(connection),
                 _ => self.refused(connection),
@@ -271,7 +276,16 @@ impl Pen {
 
     /// Rows of which the target refuses some.
     fn refused(&mut self, connection: &mut Conn) -> mysql::Result<()> {
-        for statement in refusals::transaction(&mut self.random) {
+        self.all(connection, refusals::transaction)
+    }
+
+    /// Runs statements that need no bookkeeping.
+    fn all(
+        &mut self,
+        connection: &mut Conn,
+        statements: impl FnOnce(&mut Random) -> Vec<String>,
+    ) -> mysql::Result<()> {
+        for statement in statements(&mut self.random) {
             execute(connection, &statement)?;
         }
         Ok(())
