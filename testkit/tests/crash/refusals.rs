@@ -116,8 +116,7 @@ pub(crate) fn late(site: &mut Site, die: impl FnOnce(&mut Site)) {
     site.wait_for_all();
     site.writer.set(Mode::Late);
     site.wait("a row that is refused at the commit", |site| {
-        let late = "select count(*) from mysql2gp.dead_letters where sqlstate = 'P0001' and resolved_at is null";
-        site.rig.staging.value(&site.task.staging, late) != "0"
+        unresolved(site, "P0001").is_some()
     });
     die(site);
     site.writer.set(Mode::Rest);
@@ -309,18 +308,24 @@ fn until_died(site: &mut Site, point: Point, mut attempt: impl FnMut(&mut Site) 
 fn wait_for_letter(site: &mut Site) -> Option<(String, String)> {
     let mut found = None;
     site.wait("a dead letter", |site| {
-        let rows = site.rig.staging.query(
-            &site.task.staging,
-            "select id::text, key ->> 'id' from mysql2gp.dead_letters \
-              where resolved_at is null and table_name = 'refused' and sqlstate = '23514' limit 1",
-        );
-        found = rows.into_iter().next();
+        found = unresolved(site, "23514");
         found.is_some()
     });
-    match found?.as_slice() {
-        [Some(id), Some(key)] => Some((id.clone(), key.clone())),
-        _ => None,
-    }
+    found
+}
+
+/// An unresolved dead letter of `refused` for this reason: its number and its key; `None` while
+/// there is none or staging cannot tell.
+fn unresolved(site: &Site, sqlstate: &str) -> Option<(String, String)> {
+    let mut client = site.rig.staging.try_connect(&site.task.staging).ok()?;
+    let row = client
+        .query_opt(
+            "select id::text, key ->> 'id' from mysql2gp.dead_letters \
+              where resolved_at is null and table_name = 'refused' and sqlstate = $1 limit 1",
+            &[&sqlstate],
+        )
+        .ok()??;
+    Some((row.get(0), row.get(1)))
 }
 
 /// Runs a command that is to die at this place; whether it did.
