@@ -25,7 +25,8 @@ macro_rules! points {
             /// All of them.
             pub const ALL: &[Self] = &[$(Self::$point,)*];
 
-            /// As [`VARIABLE`] names it; the part before the first `-` is the program.
+            /// As [`VARIABLE`] names it; the part before the first `-` is the program, or what
+            /// `binlog_loader dead-letters` is to do.
             pub fn name(self) -> &'static str {
                 match self {
                     $(Self::$point => $name,)*
@@ -97,6 +98,24 @@ points! {
     LoaderAfterCopy = "loader-after-copy",
     /// A round of a batch is written, more of it follows.
     LoaderOpenRound = "loader-open-round",
+    /// Dead letters that the round settles are off the target, its rows are not written.
+    LoaderLettersTaken = "loader-letters-taken",
+    /// Refused rows are found and kept nowhere.
+    LoaderLettersFound = "loader-letters-found",
+    /// They are written in staging, not committed.
+    LoaderLettersInStaging = "loader-letters-in-staging",
+    /// They are committed in staging, and not on the target.
+    LoaderLettersStaged = "loader-letters-staged",
+    /// They are on the target too, not committed.
+    LoaderLettersWritten = "loader-letters-written",
+    /// A batch that made or settled some is committed; staging is not told.
+    LoaderLettersCommitted = "loader-letters-committed",
+    /// Staging is told what is settled.
+    LoaderLettersResolved = "loader-letters-resolved",
+    /// At a start, staging's are brought into line with the target's, not committed.
+    LoaderLettersInSync = "loader-letters-in-sync",
+    /// The same, committed.
+    LoaderLettersSynced = "loader-letters-synced",
     /// All rows are written; checkpoint and commit are not.
     LoaderBeforeCommit = "loader-before-commit",
     /// Committed; nothing in memory knows.
@@ -115,6 +134,21 @@ points! {
     LoaderInDrop = "loader-in-drop",
     /// It is gone.
     LoaderAfterDrop = "loader-after-drop",
+
+    /// A dead letter that is tried again is off the target, its row is not written.
+    RetryTaken = "retry-taken",
+    /// The row is written, not committed.
+    RetryWritten = "retry-written",
+    /// It is committed; staging is not told.
+    RetryCommitted = "retry-committed",
+    /// Staging is told.
+    RetryNoted = "retry-noted",
+    /// A dead letter that is given up is off the target, not committed.
+    DiscardTaken = "discard-taken",
+    /// That is committed; staging is not told.
+    DiscardCommitted = "discard-committed",
+    /// Staging is told.
+    DiscardNoted = "discard-noted",
 }
 
 /// Dies here, if a test asks for it.

@@ -63,15 +63,90 @@ fn deferrable_foreign_keys_are_checked_at_the_commit() {
     );
 }
 
+const LETTERS: &str =
+    "select table_name, op, key ->> 'id', sqlstate from mysql2gp.dead_letters order by id";
+
 #[test]
-fn what_the_target_refuses_at_the_commit_is_named_with_what_to_do() {
+fn a_row_that_is_refused_at_the_commit_is_found_and_the_rest_goes_on() {
     let mut bench = Bench::new(PARENT_AND_CHILD);
     without_privileges(&mut bench);
-    define(&mut bench, "items", &["id", "name"], &["id"]);
+    let items = define(&mut bench, "items", &["id", "name"], &["id"]);
+    let parts = define(&mut bench, "parts", &["id", "item"], &["id"]);
+    bench.set("desc.pgsql", "ignore_copy_error_count_each_table", 2);
+    bench.staged.transaction(|t| {
+        // The children are written before their parents.
+        for id in 1..300 {
+            t.insert(parts, &format!("{id}\t{}", id % 10 + 1));
+        }
+        t.insert(parts, "300\t4711");
+        t.update(parts, "17\t4712");
+        for id in 1..11 {
+            t.insert(items, &format!("{id}\titem"));
+        }
+    });
+    bench.once();
+    assert_eq!(bench.rows("select count(*) from parts"), ["298"]);
+    assert_eq!(bench.rows("select count(*) from items"), ["10"]);
+    assert_eq!(
+        bench.staging_rows(LETTERS),
+        ["parts|insert|17|23503", "parts|insert|300|23503"]
+    );
+    let (code, out) = bench.run_for_output(&["dead-letters", "retry"]);
+    assert_eq!(code, 3, "{out}");
+    assert_eq!(
+        out.matches("still refused: SQLSTATE 23503").count(),
+        2,
+        "{out}"
+    );
+    // A later change settles one; one more is found.
+    let end = bench.staged.transaction(|t| {
+        t.update(parts, "17\t3").insert(parts, "301\t4713");
+    });
+    bench.once();
+    assert_eq!(bench.rows("select item from parts where id = 17"), ["3"]);
+    assert_eq!(bench.applied(), end);
+    // One more than may be.
+    let end = bench.staged.transaction(|t| {
+        t.update(parts, "18\t3").update(parts, "19\t4714");
+    });
+    let (code, log) = bench.run(&["--once"]);
+    assert_eq!(code, 3, "{log}");
+    for part in [
+        "refuses a row",
+        "public.parts",
+        "(key id)",
+        "23503",
+        "parts_item_fkey",
+        "it is row 2 of the transaction",
+        &end,
+    ] {
+        assert!(log.contains(part), "{part}: {log}");
+    }
+    assert!(!log.contains("4714"), "{log}");
+    assert_eq!(
+        bench.staging_rows("select count(*) from mysql2gp.dead_letters where resolved_at is null"),
+        ["2"]
+    );
+    assert_eq!(
+        bench.rows("select count(*) from mysql2gp.checkpoint_dead_letters"),
+        ["2"]
+    );
+}
+
+#[test]
+fn what_no_row_can_be_told_for_is_named_with_what_to_do() {
+    let mut bench = Bench::new(PARENT_AND_CHILD);
+    without_privileges(&mut bench);
+    let items = define(&mut bench, "items", &["id", "name"], &["id"]);
     let parts = define(&mut bench, "parts", &["id", "item"], &["id"]);
     bench.set("desc.pgsql", "ignore_copy_error_count_each_table", 5);
+    bench.staged.transaction(|t| {
+        t.insert(items, "4711\tone").insert(parts, "1\t4711");
+    });
+    bench.once();
     let end = bench.staged.transaction(|t| {
-        t.insert(parts, "1\t4711");
+        t.delete(items, "4711").insert(items, "2\ttwo");
+        t.insert(parts, "2\t2");
     });
     let (code, log) = bench.run(&["--once"]);
     assert_eq!(code, 3, "{log}");
@@ -79,7 +154,115 @@ fn what_the_target_refuses_at_the_commit_is_named_with_what_to_do() {
         assert!(log.contains(part), "{part}: {log}");
     }
     assert!(!log.contains("4711"), "{log}");
-    assert_eq!(bench.rows("select count(*) from parts"), ["0"]);
+    assert_eq!(bench.rows("select id from parts"), ["1"]);
+    assert_eq!(bench.rows("select id from items"), ["4711"]);
+    assert_eq!(bench.staging_rows(LETTERS), [""; 0]);
+}
+
+#[test]
+fn the_commit_of_an_oversized_transaction_tells_a_row_of_its_last_round() {
+    for (bad, code) in [("2", 0), ("1999", 3)] {
+        let mut bench = Bench::new(PARENT_AND_CHILD);
+        without_privileges(&mut bench);
+        define(&mut bench, "items", &["id", "name"], &["id"]);
+        let parts = define(&mut bench, "parts", &["id", "item"], &["id"]);
+        bench.set("desc.pgsql", "ignore_copy_error_count_each_table", 5);
+        bench.set("binlogloader", "batch_bytes", 20_000);
+        let end = bench.staged.transaction(|t| {
+            for id in 1..2000 {
+                // Counted from the end.
+                let item = if (2000 - id).to_string() == bad {
+                    "4711"
+                } else {
+                    "\\N"
+                };
+                t.insert(parts, &format!("{id}\t{item}"));
+            }
+        });
+        let (found, log) = bench.run(&["--once"]);
+        assert_eq!(found, code, "{log}");
+        let (count, letters) = if code == 0 {
+            ("1998", vec!["parts|insert|1998|23503".to_owned()])
+        } else {
+            for part in ["23503", "parts_item_fkey", "table parts", "deferred", &end] {
+                assert!(log.contains(part), "{part}: {log}");
+            }
+            ("0", Vec::new())
+        };
+        assert_eq!(bench.rows("select count(*) from parts"), [count]);
+        assert_eq!(bench.staging_rows(LETTERS), letters);
+    }
+}
+
+#[test]
+fn rows_that_need_one_another_are_not_taken_for_refused() {
+    let mut bench = Bench::new(
+        "create table nodes (id integer primary key, item integer references nodes deferrable initially deferred)",
+    );
+    without_privileges(&mut bench);
+    let nodes = define(&mut bench, "nodes", &["id", "item"], &["id"]);
+    bench.set("desc.pgsql", "ignore_copy_error_count_each_table", 1);
+    bench.staged.transaction(|t| {
+        for id in 1..200 {
+            t.insert(nodes, &format!("{id}\t{}", id + 1));
+        }
+        t.insert(nodes, "200\t\\N").insert(nodes, "1000\t4711");
+    });
+    bench.once();
+    assert_eq!(
+        bench.rows("select count(*), max(id) from nodes"),
+        ["200|200"]
+    );
+    assert_eq!(bench.staging_rows(LETTERS), ["nodes|insert|1000|23503"]);
+}
+
+#[test]
+fn a_unique_value_that_is_checked_at_the_commit_moves_and_is_refused_where_it_is_taken() {
+    let mut bench = Bench::new(
+        "create table items (id integer primary key, name varchar(20) unique deferrable initially deferred)",
+    );
+    // With the replica role, it is not checked at all.
+    without_privileges(&mut bench);
+    let items = define(&mut bench, "items", &["id", "name"], &["id"]);
+    bench.set("desc.pgsql", "ignore_copy_error_count_each_table", 5);
+    bench.staged.transaction(|t| {
+        t.insert(items, "1\ta").insert(items, "2\tb");
+    });
+    bench.once();
+    bench.staged.transaction(|t| {
+        t.update(items, "1\tb").update(items, "2\ta");
+        t.insert(items, "3\ta").insert(items, "4\td");
+    });
+    bench.once();
+    assert_eq!(
+        bench.rows("select id, name from items order by id"),
+        ["1|b", "2|a", "4|d"]
+    );
+    assert_eq!(bench.staging_rows(LETTERS), ["items|insert|3|23505"]);
+}
+
+#[test]
+fn what_a_constraint_trigger_raises_at_the_commit_is_found_though_it_names_no_table() {
+    let mut bench = Bench::new(
+        "create table items (id integer primary key, name varchar(20)); \
+         create table others (id integer primary key, name varchar(20)); \
+         create function refuse() returns trigger language plpgsql as \
+         $$ begin if new.name = 'secret' then raise 'no % here', new.name; end if; return null; end $$; \
+         create constraint trigger refuse after insert on others deferrable initially deferred \
+         for each row execute function refuse(); \
+         alter table others enable always trigger refuse",
+    );
+    let items = define(&mut bench, "items", &["id", "name"], &["id"]);
+    let others = define(&mut bench, "others", &["id", "name"], &["id"]);
+    bench.set("desc.pgsql", "ignore_copy_error_count_each_table", 1);
+    bench.staged.transaction(|t| {
+        t.insert(items, "1\tone").insert(others, "1\tone");
+        t.insert(others, "2\tsecret").insert(others, "3\tthree");
+    });
+    bench.once();
+    assert_eq!(bench.rows("select id from items"), ["1"]);
+    assert_eq!(bench.rows("select id from others order by id"), ["1", "3"]);
+    assert_eq!(bench.staging_rows(LETTERS), ["others|insert|2|P0001"]);
 }
 
 #[test]
@@ -350,6 +533,8 @@ fn keys_that_look_alike_are_told_apart() {
 /// Rows of the table that the statements of the loader have read one by one.
 fn rows_read(bench: &mut Bench, table: &str) -> u64 {
     // The loader's session has ended, and with it its counts have arrived.
+    // So should those of this one, which reads the table, too.
+    bench.rows("select pg_stat_force_next_flush()");
     bench.rows("select pg_stat_clear_snapshot()");
     bench.rows(&format!(
         "select coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0) from pg_stat_user_tables where relname = '{table}'"

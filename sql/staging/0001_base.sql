@@ -48,6 +48,11 @@ create table mysql2gp.miner (
     last_error_at       timestamptz,
     check ((staged_file is null) = (staged_pos is null))
 ) with (fillfactor = 10);
+-- Read outside the transaction that moves it, which the table above is not.
+create sequence mysql2gp.open_event_seq minvalue 0 start 0;
+comment on sequence mysql2gp.open_event_seq is
+    'how far the source transaction is that is being staged: its last event that lies in staging, invisible until it ends';
+
 comment on table mysql2gp.miner is
     'the staged position: everything before it is in staging or was filtered out; it commits with the rows it covers';
 comment on column mysql2gp.miner.epoch is 'rises at each start of a miner; every write of the miner requires its own epoch';
@@ -540,13 +545,14 @@ select m.source,
        greatest(0, g.total_lag - g.miner_lag)::numeric(18, 3) as loader_lag_seconds,
        greatest(g.total_lag, g.miner_lag)::numeric(18, 3) as total_lag_seconds,
        greatest(0, m.transaction_seq - l.transaction_seq) as backlog_transactions,
-       greatest(0, m.event_seq - l.event_seq) as backlog_rows,
+       greatest(0, m.event_seq - l.event_seq, o.last_value - l.event_seq) as backlog_rows,
        pg_database_size(current_database()) as staging_bytes,
        l.consistent_from,
        (select count(*) from mysql2gp.dead_letter d where d.resolved_at is null) as dead_letters,
        nullif(concat_ws('; ', 'miner: ' || m.last_error, 'loader: ' || l.last_error), '') as last_error
   from mysql2gp.miner m
  cross join mysql2gp.loader l
+ cross join mysql2gp.open_event_seq o
  cross join lateral (
        select case
                   -- A miner that lives confirms its position every second.
@@ -582,7 +588,8 @@ comment on column mysql2gp.status.loader_lag_seconds is 'staging to target';
 comment on column mysql2gp.status.total_lag_seconds is 'source to target; 0 when everything the source committed is applied';
 comment on column mysql2gp.status.backlog_transactions is 'source transactions staged and not yet applied';
 comment on column mysql2gp.status.backlog_rows is
-    'row events staged and not yet applied; of a large transaction those that are not written yet';
+    'row events staged and not yet applied; of a large transaction those that are staged so far, then those that are not '
+    'written yet';
 comment on column mysql2gp.status.staging_bytes is 'size of the staging database';
 comment on column mysql2gp.status.consistent_from is 'FILE:POS from which the target shows states that the source had';
 comment on column mysql2gp.status.dead_letters is 'unresolved rows in mysql2gp.dead_letters';

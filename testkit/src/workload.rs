@@ -130,7 +130,8 @@ impl Random {
         self.below(100) < chance
     }
 
-    fn pick<'a>(&mut self, choices: &[&'a str]) -> &'a str {
+    /// One of the choices.
+    pub fn pick<'a>(&mut self, choices: &[&'a str]) -> &'a str {
         choices.get(self.below(choices.len())).unwrap()
     }
 }

@@ -9,6 +9,7 @@ use postgres::error::SqlState;
 use crate::dead_letters::{DeadLetterError, Refusal};
 use crate::route::{CellError, RouteError, RowError};
 use crate::target::SessionError;
+use crate::target::session::is_of_a_row;
 
 /// Why a batch cannot be applied. The target transaction is rolled back.
 #[derive(Debug, thiserror::Error)]
@@ -186,12 +187,6 @@ impl ApplyError {
             | Self::TooManyDeleted { .. } => false,
         }
     }
-}
-
-/// SQLSTATEs that a row's values cause: data exceptions, integrity constraints, an index entry
-/// that is too large, and what a trigger raises.
-fn is_of_a_row(code: &str) -> bool {
-    code.starts_with("22") || code.starts_with("23") || code == "54000" || code == "P0001"
 }
 
 /// The refusal in an error that a row has caused. The message and the context quote values; of

@@ -11,10 +11,12 @@
 //! within one transaction.
 //!
 //! Where the target refuses a row, the round is written again, carefully: the row is found and
-//! goes to the dead letters, if there is room for it; its old version is deleted.
+//! goes to the dead letters, if there is room for it; its old version is deleted. What the
+//! target refuses only when it commits is looked for in the same way.
 //!
 //! It does not decide what a batch is, and it does not retry.
 
+mod at_commit;
 mod error;
 mod fit;
 mod keyless;
@@ -171,7 +173,9 @@ impl Applier {
         match &result {
             Ok(outcome) => self.outcome = *outcome,
             Err(error) => {
-                if let ApplyError::OverLimit(_) = error {
+                if let ApplyError::OverLimit(_)
+                | ApplyError::Session(SessionError::CommitRefused(_)) = error
+                {
                     self.dead_letters.given_up();
                 }
                 // The session ends or starts afresh: a failed rollback changes nothing.
@@ -222,9 +226,10 @@ impl Applier {
         if let (Some(statement), Some(end)) = (&round.statement, &round.end) {
             self.check_fit(statement, end)?;
         }
+        let applied_before = self.applied.len();
         self.write_somehow(round, redo)?;
-        self.dead_letters.round_written();
         let Some(end) = &round.end else {
+            self.dead_letters.round_written();
             if before == Outcome::Committed {
                 self.session
                     .client
@@ -235,11 +240,36 @@ impl Applier {
             return Ok(Outcome::Open);
         };
         crash::point(Point::LoaderBeforeCommit);
-        let created = self.known_file.created(end);
-        self.session.commit(&self.staging_id, end, created)?;
+        match self.commit(end) {
+            Err(SessionError::CommitRefused(refused)) => {
+                self.commit_without_refused(round, end, (redo, applied_before), *refused)?;
+            }
+            result => result?,
+        }
         crash::point(Point::LoaderAfterCommit);
+        self.dead_letters.round_written();
         self.dead_letters.committed();
         Ok(Outcome::Committed)
+    }
+
+    fn commit(&mut self, end: &Progress) -> Result<(), SessionError> {
+        let created = self.known_file.created(end);
+        self.session.commit(&self.staging_id, end, created)
+    }
+
+    /// Undoes an attempt to write the round.
+    fn undo(&mut self, redo: &str, applied_before: usize) -> Result<(), ApplyError> {
+        self.applied.truncate(applied_before);
+        // Temporary tables of the attempt go with it.
+        for table in self.tables.values_mut() {
+            table.keyless = None;
+            table.replace = None;
+        }
+        self.session
+            .client
+            .batch_execute(redo)
+            .operation("roll back to redo the batch")?;
+        Ok(())
     }
 
     /// Writes a round the fastest way that works; `redo` undoes an attempt.
@@ -247,7 +277,7 @@ impl Applier {
         let applied_before = self.applied.len();
         let mut path = Path::Straight;
         loop {
-            path = match self.write(round, path) {
+            path = match self.write(round, path, None) {
                 Ok(Written::All) => return Ok(()),
                 Ok(Written::MetDuplicate) => {
                     self.duplicates += 1;
@@ -267,16 +297,7 @@ impl Applier {
                 }
                 Err(error) => return Err(error),
             };
-            self.applied.truncate(applied_before);
-            // Temporary tables of the attempt go with it.
-            for table in self.tables.values_mut() {
-                table.keyless = None;
-                table.replace = None;
-            }
-            self.session
-                .client
-                .batch_execute(redo)
-                .operation("roll back to redo the batch")?;
+            self.undo(redo, applied_before)?;
         }
     }
 

@@ -47,6 +47,15 @@ enum Next {
     Enough,
 }
 
+/// How many refused rows are looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Search {
+    /// So many, and one more.
+    UpTo(u64),
+    /// All, and until none of them is taken any more: rows may be valid with others only.
+    UntilStable,
+}
+
 /// What became of a table's rows.
 pub(super) struct Outcome<'r> {
     pub(super) copied: u64,
@@ -130,15 +139,18 @@ impl<'r> At<'r, '_> {
         Ok(())
     }
 
-    /// Copies the rows that the target takes; at most `room` others are looked for.
+    /// Copies the rows that the target takes.
     pub(super) fn copy_rows_carefully(
         &self,
         client: &mut Client,
         statements: &TableStatements,
-        room: u64,
+        search: Search,
     ) -> Result<Outcome<'r>, ApplyError> {
         let mut refused: Vec<(Item<'r>, Refusal)> = Vec::new();
-        let over = |refused: &Vec<_>| u64::try_from(refused.len()).is_ok_and(|count| count > room);
+        let over = |refused: &Vec<_>| match search {
+            Search::UpTo(room) => u64::try_from(refused.len()).is_ok_and(|count| count > room),
+            Search::UntilStable => false,
+        };
         let mut items = Vec::new();
         let mut buffer = Vec::new();
         for item in self.items() {
@@ -163,11 +175,38 @@ impl<'r> At<'r, '_> {
                 Next::Go
             })
         })?;
+        if search == Search::UntilStable {
+            self.copy_again(client, &statements.copy, &mut refused, ours)?;
+        }
         let copied = items.len() - (refused.len() - ours);
         Ok(Outcome {
             copied: u64::try_from(copied).unwrap_or_default(),
             refused,
         })
+    }
+
+    /// Tries rows that were refused, from number `first` on, again and again as long as one of
+    /// them is taken: it may have needed another one of them.
+    fn copy_again(
+        &self,
+        client: &mut Client,
+        copy: &Statement,
+        refused: &mut Vec<(Item<'r>, Refusal)>,
+        first: usize,
+    ) -> Result<(), ApplyError> {
+        loop {
+            let again: Vec<Item<'r>> = refused.drain(first..).map(|(item, _)| item).collect();
+            let attempt = |client: &mut Client, run: &[Item<'_>]| {
+                self.copy_run(client, copy, run.iter().map(|item| item.row))
+            };
+            in_runs(client, &again, attempt, |item, refusal| {
+                refused.push((*item, refusal));
+                Ok(Next::Go)
+            })?;
+            if refused.len() - first == again.len() || refused.len() == first {
+                return Ok(());
+            }
+        }
     }
 
     /// The rows to write, one by one.

@@ -126,5 +126,8 @@ fn copy(client: &mut Client, route: &Route, line: &[u8]) -> Result<Written, Fail
         .operation(OPERATION)
         .map_err(Failed::Other)?;
     writer.finish().map_err(failed(OPERATION))?;
+    client
+        .batch_execute("set constraints all immediate")
+        .map_err(failed("check deferred constraints"))?;
     Ok(Written::Yes)
 }

@@ -5,8 +5,10 @@ use common::crash::{self, Point};
 use common::pg::Operation as _;
 use postgres::Client;
 
+use super::at_commit::Checked;
 use super::error::{ApplyError, OverLimit};
 use super::keyless::KeylessDelete;
+use super::refused::Search;
 use super::replace::{LEAST_ROWS, Replace};
 use super::statements::Duplicates;
 use super::table::{At, Copied};
@@ -25,16 +27,27 @@ pub(super) enum Written {
 }
 
 impl Applier {
-    /// Writes the round in the open transaction.
-    pub(super) fn write(&mut self, round: &Round, path: Path) -> Result<Written, ApplyError> {
+    /// Writes the round in the open transaction. The table that is `checked` is written last,
+    /// and what the target would check at the commit is checked with each of its rows.
+    pub(super) fn write(
+        &mut self,
+        round: &Round,
+        path: Path,
+        checked: Option<&Checked>,
+    ) -> Result<Written, ApplyError> {
         if path == Path::Careful {
             self.dead_letters.refresh()?;
         }
         let taken_back = self.dead_letters.settle(&mut self.session.client, round)?;
         let mut refused = Vec::new();
-        for table in round.tables() {
+        let is_checked = |table: &&TableChanges| {
+            checked.is_some_and(|checked| checked.definition == table.layout.id)
+        };
+        let (last, first): (Vec<_>, Vec<_>) = round.tables().iter().partition(is_checked);
+        for table in first.into_iter().chain(last) {
             let attempt = Attempt {
                 round,
+                checked: checked.filter(|_| is_checked(&table)),
                 path: match (round.overlap, path) {
                     (Overlap::Overlapping, Path::Straight) => Path::DeleteFirst,
                     (Overlap::Exact | Overlap::Overlapping, path) => path,
@@ -100,9 +113,16 @@ impl Applier {
         } else {
             at.delete_keys(client, &table.statements, &mut self.keys, &mut self.scratch)?
         };
+        if let Some(checked) = attempt.checked {
+            checked.check_the_rest(client)?;
+        }
         let net_upserts = if attempt.path == Path::Careful {
             let room = self.dead_letters.room(&at.route.source);
-            let rows = at.copy_rows_carefully(client, &table.statements, room)?;
+            let search = match attempt.checked {
+                Some(_) => Search::UntilStable,
+                None => Search::UpTo(room),
+            };
+            let rows = at.copy_rows_carefully(client, &table.statements, search)?;
             if let Some((item, refusal)) = over(&rows.refused, room) {
                 return Err(over_limit(&mut self.dead_letters, &at, item, refusal, room));
             }
@@ -136,6 +156,8 @@ impl Applier {
 struct Attempt<'r> {
     round: &'r Round,
     path: Path,
+    /// Set for the table whose rows are checked one by one as the commit would.
+    checked: Option<&'r Checked>,
     taken_back: &'r TakenBack,
 }
 

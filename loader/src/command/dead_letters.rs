@@ -6,6 +6,7 @@
 
 use std::io::Write;
 
+use common::crash::{self, Point};
 use common::error::ErrorClass;
 use common::pg::{self, Operation as _};
 use common::settings::Settings;
@@ -101,6 +102,7 @@ pub fn retry(
             refused = Some(ErrorClass::Operator);
         }
         let said = note(&mut staging, id, retried)?;
+        crash::point(Point::RetryNoted);
         writeln!(out, "{id}  {}  {said}", letter.identity.table)?;
     }
     Ok(refused)
@@ -158,8 +160,11 @@ pub fn discard(
             Taken::Yes => "discarded",
             Taken::No => "settled already, by a later change or by hand",
         };
+        crash::point(Point::DiscardTaken);
         commit(&mut target)?;
+        crash::point(Point::DiscardCommitted);
         resolve(&mut staging, &[id])?;
+        crash::point(Point::DiscardNoted);
         writeln!(out, "{id}  {}  {said}", letter.identity.table)?;
     }
     Ok(())
@@ -188,6 +193,7 @@ fn retry_one(
         target.rollback()?;
         return Ok(Retried::Settled);
     }
+    crash::point(Point::RetryTaken);
     execute(target, WAIT_FOR_ROWS)?;
     let written = write_row(
         target,
@@ -197,7 +203,9 @@ fn retry_one(
     );
     match written {
         Ok(WrittenAlone::Yes) => {
+            crash::point(Point::RetryWritten);
             commit(target)?;
+            crash::point(Point::RetryCommitted);
             return Ok(Retried::Written);
         }
         Ok(_) | Err(_) => target.rollback()?,

@@ -25,6 +25,7 @@ mod sync;
 use std::collections::{HashMap, HashSet};
 
 use common::checkpoint::Checkpoint;
+use common::crash::{self, Point};
 use common::pg::{self, Conninfo, Operation as _, PgError};
 use common::table::TableName;
 use postgres::Client;
@@ -54,6 +55,8 @@ pub struct DeadLetters {
     settled: Vec<i64>,
     /// Staged for the batch that is being written.
     staged: Vec<i64>,
+    /// How many of them are of the rounds before.
+    staged_before: usize,
 }
 
 /// A connection that is made when it is needed.
@@ -110,6 +113,7 @@ impl DeadLetters {
             settling: HashSet::new(),
             settled: Vec::new(),
             staged: Vec::new(),
+            staged_before: 0,
         })
     }
 
@@ -191,6 +195,9 @@ impl DeadLetters {
                 self.settle_keys(target, round, changes)?;
             }
         }
+        if !self.settling.is_empty() {
+            crash::point(Point::LoaderLettersTaken);
+        }
         Ok(taken_back)
     }
 
@@ -264,6 +271,7 @@ impl DeadLetters {
         if refused.is_empty() {
             return Ok(());
         }
+        crash::point(Point::LoaderLettersFound);
         let definition = letter::to_json(&layout.definition)?;
         let letters = self.stage(layout, &definition, refused)?;
         self.staged
@@ -272,6 +280,7 @@ impl DeadLetters {
             let content = Content::of(&definition, item, refusal)?;
             letter::put(target, &self.task, &letter.identity, &content)?;
         }
+        crash::point(Point::LoaderLettersWritten);
         let held = self
             .tables
             .entry(layout.definition.name.clone())
@@ -309,15 +318,35 @@ impl DeadLetters {
             let id = letter::stage(&mut transaction, &identity, event_seq, &content)?;
             letters.push((HeldLetter { id, identity }, lookup(item.key, item.row)));
         }
+        crash::point(Point::LoaderLettersInStaging);
         transaction
             .commit()
             .operation("stage dead letters")
             .map_err(DeadLetterError::Staging)?;
+        crash::point(Point::LoaderLettersStaged);
         Ok(letters)
+    }
+
+    /// The round is written again: forgets what was kept of it.
+    ///
+    /// # Errors
+    /// When staging is away.
+    pub fn round_undone(&mut self) -> Result<(), DeadLetterError> {
+        self.settling.clear();
+        let undone = self
+            .staged
+            .split_off(self.staged_before.min(self.staged.len()));
+        if undone.is_empty() {
+            return Ok(());
+        }
+        self.retain(|letter| !undone.contains(&letter.id));
+        let client = self.staging.client().map_err(DeadLetterError::Staging)?;
+        letter::remove(client, &undone)
     }
 
     /// The round is written: what it has settled is settled once the batch commits.
     pub fn round_written(&mut self) {
+        self.staged_before = self.staged.len();
         if self.settling.is_empty() {
             return;
         }
@@ -329,7 +358,11 @@ impl DeadLetters {
     /// The batch is committed: tells staging. Staging may be away; it is told later then, at
     /// the latest when the loader starts again.
     pub fn committed(&mut self) {
+        if !self.staged.is_empty() || !self.settled.is_empty() {
+            crash::point(Point::LoaderLettersCommitted);
+        }
         self.staged.clear();
+        self.staged_before = 0;
         if self.settled.is_empty() {
             return;
         }
@@ -338,7 +371,10 @@ impl DeadLetters {
             Err(error) => Err(DeadLetterError::Staging(error)),
         };
         match told {
-            Ok(()) => self.settled.clear(),
+            Ok(()) => {
+                crash::point(Point::LoaderLettersResolved);
+                self.settled.clear();
+            }
             Err(error) => log::debug!("failed to resolve dead letters: {error}"),
         }
     }
@@ -347,6 +383,7 @@ impl DeadLetters {
     /// cannot be told now is removed when the loader starts again.
     pub fn given_up(&mut self) {
         let staged = std::mem::take(&mut self.staged);
+        self.staged_before = 0;
         if staged.is_empty() {
             return;
         }

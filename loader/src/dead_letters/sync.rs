@@ -7,6 +7,7 @@
 //! from there.
 
 use common::checkpoint::Checkpoint;
+use common::crash::{self, Point};
 use common::pg::Operation as _;
 use postgres::{Client, Transaction};
 
@@ -61,10 +62,18 @@ pub(super) fn sync(
         );
     }
     prune(&mut transaction)?;
+    let differed = !(settled.is_empty() && never_committed.is_empty() && on_target.is_empty());
+    if differed {
+        crash::point(Point::LoaderLettersInSync);
+    }
     transaction
         .commit()
         .operation("write dead letters")
-        .map_err(DeadLetterError::Staging)
+        .map_err(DeadLetterError::Staging)?;
+    if differed {
+        crash::point(Point::LoaderLettersSynced);
+    }
+    Ok(())
 }
 
 /// Days for which settled dead letters are shown: long enough to look into an incident.

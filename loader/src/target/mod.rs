@@ -7,4 +7,4 @@ mod lock;
 pub mod session;
 
 pub use lock::holder;
-pub use session::{SessionError, TargetSession};
+pub use session::{CommitRefused, SessionError, TargetSession};

@@ -53,22 +53,8 @@ pub enum SessionError {
         waited_seconds: u64,
     },
     /// A constraint that is checked at the commit is violated.
-    #[error(
-        "the target refuses the batch that ends at {position}, when it commits: SQLSTATE {sqlstate}, table {table}, \
-         constraint {constraint}; what is checked at the commit \
-         (a deferred constraint, a constraint trigger) does not tell the row, and nothing of the batch was applied: add \
-         to the target what the constraint asks for, or drop the constraint, and start the loader again"
-    )]
-    CommitRefused {
-        /// End of the batch.
-        position: BinlogPosition,
-        /// What is violated.
-        sqlstate: String,
-        /// The target table.
-        table: String,
-        /// The constraint.
-        constraint: String,
-    },
+    #[error(transparent)]
+    CommitRefused(Box<CommitRefused>),
     /// Somebody else has taken over.
     #[error(
         "task {task} was taken over by another loader or reset (epoch {epoch} is no longer valid); this one has \
@@ -92,9 +78,39 @@ impl SessionError {
             Self::Pg(error) => error.class(),
             Self::Checkpoint(error) => error.class(),
             Self::Held { .. } | Self::Stopped => ErrorClass::Failed,
-            Self::CommitRefused { .. } | Self::Fenced { .. } => ErrorClass::Operator,
+            Self::CommitRefused(_) | Self::Fenced { .. } => ErrorClass::Operator,
         }
     }
+}
+
+/// A constraint that is checked at the commit is violated, by no row that could be told.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the target refuses the batch that ends at {position}, when it commits: SQLSTATE {sqlstate}, table {}, constraint \
+     {}; what is checked at the commit (a deferred constraint, a constraint trigger) is not the fault of single rows \
+     that could be told and left out, and nothing of the batch was applied: add to the target what the constraint asks \
+     for, or drop the constraint, and start the loader again",
+    told(table.as_ref()), told(constraint.as_ref())
+)]
+pub struct CommitRefused {
+    /// End of the batch.
+    pub position: BinlogPosition,
+    /// What is violated.
+    pub sqlstate: String,
+    /// The target table, where the server names one.
+    pub table: Option<String>,
+    /// The constraint, where the server names one.
+    pub constraint: Option<String>,
+}
+
+fn told(name: Option<&String>) -> &str {
+    name.map_or("not told", String::as_str)
+}
+
+/// SQLSTATEs that a row's values cause: data exceptions, integrity constraints, an index entry
+/// that is too large, and what a trigger raises.
+pub(crate) fn is_of_a_row(code: &str) -> bool {
+    code.starts_with("22") || code.starts_with("23") || code == "54000" || code == "P0001"
 }
 
 /// Whether the source's consequences (triggers, cascades) can be kept from firing twice.
@@ -342,7 +358,8 @@ impl TargetSession {
     ///
     /// # Errors
     /// [`SessionError::Fenced`] when the epoch is no longer this loader's; nothing is
-    /// committed then.
+    /// committed then. [`SessionError::CommitRefused`] when a deferred constraint is violated;
+    /// the transaction is still there then, and can go back to a savepoint.
     pub fn commit(
         &mut self,
         staging_id: &str,
@@ -352,7 +369,8 @@ impl TargetSession {
         let epoch = self.epoch.unwrap_or_default();
         // No row updated: the division fails, and with it the transaction.
         let statement = format!(
-            "with moved as (update mysql2gp.checkpoint set timeline_id = {timeline_id}, log_id = {log_id}, \
+            "set constraints all immediate; \
+             with moved as (update mysql2gp.checkpoint set timeline_id = {timeline_id}, log_id = {log_id}, \
                     file_created = coalesce({file_created}, case when (timeline_id, applied_file) = ({timeline_id}, {file}) \
                                                                  then file_created end), \
                     applied_file = {file}, applied_pos = {offset}, applied_gtid_set = {gtid_set}, \
@@ -385,14 +403,14 @@ impl TargetSession {
         }
         if let Err(error) = &result
             && let Some(db) = error.as_db_error()
-            && db.code().code().starts_with("23")
+            && is_of_a_row(db.code().code())
         {
-            return Err(SessionError::CommitRefused {
+            return Err(SessionError::CommitRefused(Box::new(CommitRefused {
                 position: progress.position.clone(),
                 sqlstate: db.code().code().to_owned(),
-                table: db.table().unwrap_or("not told").to_owned(),
-                constraint: db.constraint().unwrap_or("not told").to_owned(),
-            });
+                table: db.table().map(str::to_owned),
+                constraint: db.constraint().map(str::to_owned),
+            })));
         }
         Ok(result.operation("commit target transaction")?)
     }

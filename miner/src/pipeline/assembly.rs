@@ -336,7 +336,8 @@ impl<'a> Assembly<'a> {
         self.assembler
             .open()
             .pack(&mut self.packer, &mut self.tuples);
-        self.hand_over(UnitEnd::Open)
+        let event_seq = self.packer.sequences().event_seq;
+        self.hand_over(UnitEnd::Open { event_seq })
     }
 
     /// Chunk numbers may have gone on into another segment since, so the next chunk begins one

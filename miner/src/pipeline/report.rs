@@ -39,7 +39,7 @@ impl Report {
                     self.end = Some((**end).clone());
                     self.open = false;
                 }
-                UnitEnd::Open => self.open = true,
+                UnitEnd::Open { .. } => self.open = true,
             }
         }
     }

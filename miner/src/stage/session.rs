@@ -166,6 +166,13 @@ impl StagingSession {
             .operation("take the task")
             .map_err(MinerError::Staging)?
             .get(0);
+        // What another miner left open is gone with it.
+        self.client
+            .batch_execute(
+                "select setval('mysql2gp.open_event_seq', event_seq) from mysql2gp.miner",
+            )
+            .operation("take the task")
+            .map_err(MinerError::Staging)?;
         self.client
             .execute(
                 "update mysql2gp.task set start_position = $1 where start_position is null",

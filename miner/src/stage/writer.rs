@@ -34,8 +34,11 @@ pub struct Unit {
 /// What comes behind a unit.
 #[derive(Debug)]
 pub enum UnitEnd {
-    /// More of the same source transaction: do not commit yet.
-    Open,
+    /// More of the same source transaction: do not commit yet. So far there is this event.
+    Open {
+        /// Number of the last event.
+        event_seq: u64,
+    },
     /// The end of a source transaction.
     Staged(Box<StagedEnd>),
 }
@@ -158,22 +161,32 @@ impl Stager {
             self.copy(unit.segment_no, &unit.tuples)
                 .map_err(MinerError::Staging)?;
         }
-        if let UnitEnd::Open = unit.end {
-            crash::point(Point::MinerOpenPart);
-        }
-        if let UnitEnd::Staged(end) = unit.end {
-            let staged_rows = !unit.tuples.is_empty();
-            self.commit(
-                &end,
-                if staged_rows {
-                    Durable::Yes
-                } else {
+        match unit.end {
+            UnitEnd::Open { event_seq } => {
+                self.show_open(event_seq).map_err(MinerError::Staging)?;
+                crash::point(Point::MinerOpenPart);
+                Ok(())
+            }
+            UnitEnd::Staged(end) => {
+                let durable = if unit.tuples.is_empty() {
                     Durable::Later
-                },
-            )
-            .map_err(MinerError::Staging)?;
+                } else {
+                    Durable::Yes
+                };
+                self.commit(&end, durable).map_err(MinerError::Staging)
+            }
         }
-        Ok(())
+    }
+
+    /// Shows in the status how far the open transaction is: a sequence moves at once, and what
+    /// it says counts only above the staged position.
+    fn show_open(&mut self, event_seq: u64) -> Result<(), PgError> {
+        self.session
+            .client
+            .batch_execute(&format!(
+                "select setval('mysql2gp.open_event_seq', {event_seq})"
+            ))
+            .operation("show progress")
     }
 
     /// Begins a staging transaction and makes sure of the epoch: the locked row keeps a later
@@ -356,6 +369,7 @@ impl Stager {
                     &[&sequences.chunk_seq],
                 )
                 .operation("remove rolled back rows")?;
+            self.show_open(sequences.event_seq)?;
             crash::point(Point::MinerRewound);
         }
         Ok(())
@@ -367,7 +381,9 @@ impl Stager {
         }
         self.session
             .client
-            .batch_execute("rollback")
+            .batch_execute(
+                "rollback; select setval('mysql2gp.open_event_seq', event_seq) from mysql2gp.miner",
+            )
             .operation("roll back staging transaction")?;
         crash::point(Point::MinerAbandoned);
         self.in_transaction = false;

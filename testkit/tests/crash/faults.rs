@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use common::crash::Point;
 use testkit::workload::Random;
 
+use crate::refusals;
 use crate::rig::{SOON, launch};
 use crate::site::{Armed, Server, Site, Who};
 use crate::writer::Mode;
@@ -48,6 +49,13 @@ pub(crate) enum Fault {
     Healing,
     /// The loader dies when it has moved the position over what is filtered out.
     Advanced,
+    /// The loader dies with dead letters that the target does not have yet, and twice when it
+    /// starts and finds them.
+    Synced,
+    /// Retries of dead letters die.
+    Retried,
+    /// Commands that give up dead letters die.
+    Discarded,
 }
 
 impl Fault {
@@ -65,6 +73,9 @@ impl Fault {
             Self::Wiped,
             Self::Healing,
             Self::Advanced,
+            Self::Synced,
+            Self::Retried,
+            Self::Discarded,
         ];
         for server in [Source, Staging, Target] {
             faults.extend([
@@ -104,6 +115,9 @@ impl Fault {
             Self::Wiped => "staging dropped and created again".into(),
             Self::Healing => format!("at {}", Point::LoaderHealing.name()),
             Self::Advanced => format!("at {}", Point::LoaderAdvanced.name()),
+            Self::Synced => format!("at {}", Point::LoaderLettersStaged.name()),
+            Self::Retried => "retries of dead letters".into(),
+            Self::Discarded => "dead letters discarded".into(),
         }
     }
 
@@ -112,7 +126,8 @@ impl Fault {
         // A program may be dying at a named place just now.
         site.tend();
         match self {
-            Self::Healing | Self::Advanced => {}
+            // Each death is one.
+            Self::Healing | Self::Advanced | Self::Synced | Self::Retried | Self::Discarded => {}
             Self::Kill(_)
             | Self::KillServer(_)
             | Self::Reset(_)
@@ -161,6 +176,9 @@ impl Fault {
                 });
                 site.writer.set(Mode::Mixed);
             }
+            Self::Synced => synced(site),
+            Self::Retried => refusals::retry(site),
+            Self::Discarded => refusals::discard(site),
         }
     }
 }
@@ -205,6 +223,23 @@ fn die_at(site: &mut Site, point: Point, reach: impl FnOnce(&mut Site, &str)) {
     site.wait(&kind, |site| site.tally.kind_count(&kind) > died);
 }
 
+/// The loader dies with dead letters that only staging has, and when it starts and removes them.
+/// Some of them are refused at the commit only.
+fn synced(site: &mut Site) {
+    refusals::late(site, die_with_letters);
+}
+
+fn die_with_letters(site: &mut Site) {
+    let last = format!("at {}", Point::LoaderLettersSynced.name());
+    let died = site.tally.kind_count(&last);
+    die_at(site, Point::LoaderLettersStaged, |site, _| {
+        for next in [Point::LoaderLettersSynced, Point::LoaderLettersInSync] {
+            site.loader.queue.push_front((next, 1));
+        }
+    });
+    site.wait(&last, |site| site.tally.kind_count(&last) > died);
+}
+
 /// How often staging is killed until it has lost something.
 const TRIES: usize = 20;
 
@@ -215,7 +250,7 @@ fn heal(site: &mut Site) {
         for _ in 0..TRIES {
             // With a backlog, what is staged would be on disk before it is applied.
             site.catch_up();
-            site.writer.set(Mode::Mixed);
+            site.writer.set(Mode::Taken);
             let end = site.rig.source.binlog_end();
             site.wait("the target to go on", |site| {
                 site.applied().is_some_and(|applied| applied > end)
@@ -235,6 +270,7 @@ fn heal(site: &mut Site) {
         panic!("staging has lost nothing in {TRIES} tries");
     });
     site.miner.program.sigcont();
+    site.writer.set(Mode::Mixed);
 }
 
 fn restore(site: &mut Site) {
@@ -375,6 +411,9 @@ const WITH_A_FAULT: &[Point] = &[
     Point::MinerTimeline,
     Point::LoaderHealing,
     Point::LoaderAdvanced,
+    Point::LoaderLettersStaged,
+    Point::LoaderLettersInSync,
+    Point::LoaderLettersSynced,
 ];
 
 /// Every named place that a program comes by with the workload alone, each with a pass.

@@ -18,6 +18,9 @@ mod rig;
 /// Writes to the source all the time, on a thread of its own.
 mod writer;
 
+/// Rows that the target refuses, and what an operator does about them.
+mod refusals;
+
 /// Counts.
 mod tally;
 

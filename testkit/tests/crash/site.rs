@@ -11,12 +11,13 @@ use testkit::{
     Comparison, Durability, Flavor, MysqlServer, PgServer, Program, Proxy, TaskFiles, holds_within,
 };
 
+use crate::refusals;
 use crate::rig::{DATABASE, Rig, SCHEMA, SOON, Task, launch};
 use crate::tally::{Position, Tally};
 use crate::writer::{MORE_SOURCE_TABLES, MORE_TABLES, MORE_TARGET_TABLES, Mode, Writer};
 
 /// SIGABRT, of which a program dies at a named place.
-const ABORTED: i32 = 6;
+pub(crate) const ABORTED: i32 = 6;
 
 /// One of the two programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,12 +88,17 @@ impl Site {
         let task = rig.task("crash");
         rig.source.sql(SOURCE_SCHEMA);
         rig.source.sql(MORE_SOURCE_TABLES);
+        rig.source.sql(refusals::SOURCE_TABLES);
         rig.target_sql(&task, TARGET_SCHEMA);
         rig.target_sql(&task, MORE_TARGET_TABLES);
+        rig.target_sql(&task, refusals::TARGET_TABLES);
+        refusals::refuse(&rig, &task);
         let proxies =
             [rig.source.port(), rig.staging.port(), rig.target().port()].map(Proxy::to_port);
         let [source, staging, target] = &proxies;
-        let lines: Vec<&str> = TABLE_LIST.iter().chain(MORE_TABLES).copied().collect();
+        let refusing = refusals::TABLES.iter().map(|(table, _)| table);
+        let lines = TABLE_LIST.iter().chain(MORE_TABLES).chain(refusing);
+        let lines: Vec<&str> = lines.copied().collect();
         let mut task = task;
         task.config = task
             .config
@@ -105,6 +111,11 @@ impl Site {
                 SCHEMA,
             )
             .set("task", "lock_timeout", 30)
+            .set(
+                "desc.pgsql",
+                "ignore_copy_error_count_each_table",
+                1_000_000,
+            )
             .set("binlogloader", "keep_applied_seconds", 0)
             .set("binlogloader", "batch_bytes", 200_000);
         let files = task.config.write();
@@ -255,13 +266,19 @@ impl Site {
         self.wait("recovery", |site| site.tally.recovering() == 0);
     }
 
-    /// Lets the source rest, and waits until everything is applied.
-    pub(crate) fn catch_up(&mut self) {
-        self.writer.set(Mode::Rest);
+    /// Waits until the target has what the source has now, whatever is broken.
+    #[track_caller]
+    pub(crate) fn wait_for_all(&mut self) {
         let end = self.rig.source.binlog_end();
         self.wait("everything to be applied", |site| {
             site.applied().is_some_and(|applied| applied >= end)
         });
+    }
+
+    /// Lets the source rest, and waits until everything is applied.
+    pub(crate) fn catch_up(&mut self) {
+        self.writer.set(Mode::Rest);
+        self.wait_for_all();
     }
 
     /// Lets the source rest, and compares every row when everything is applied.
@@ -276,6 +293,9 @@ impl Site {
             assert!(report.is_equal(), "table {table}: {report}");
             self.tally.compared(report.source_rows);
         }
+        let (rows, letters) = refusals::compare(self);
+        self.tally.compared(rows);
+        self.tally.letters(letters);
         self.writer.set(Mode::Mixed);
     }
 

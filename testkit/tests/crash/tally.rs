@@ -14,6 +14,7 @@ pub(crate) struct Tally {
     recovering: Vec<(String, Instant, Position)>,
     longest: (Duration, String),
     rows: usize,
+    letters: usize,
 }
 
 impl Tally {
@@ -57,12 +58,18 @@ impl Tally {
         self.rows += rows;
     }
 
+    /// Rows that were found in the dead letters, where they should be.
+    pub(crate) fn letters(&mut self, letters: usize) {
+        self.letters += letters;
+    }
+
     /// All in a line. With a difference, the test has ended.
     pub(crate) fn summary(&self) -> String {
         format!(
-            "faults={} rows_compared={} differences=0 longest_recovery_ms={} ({})",
+            "faults={} rows_compared={} dead_letters={} differences=0 longest_recovery_ms={} ({})",
             self.count(),
             self.rows,
+            self.letters,
             self.longest.0.as_millis(),
             self.longest.1
         )

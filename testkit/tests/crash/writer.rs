@@ -9,6 +9,7 @@ use mysql::{Conn, OptsBuilder};
 use testkit::holds_within;
 use testkit::workload::{Random, Workload, execute, prepare};
 
+use crate::refusals;
 use crate::rig::SOON;
 
 /// Tables besides the workload's.
@@ -46,6 +47,11 @@ pub(crate) enum Mode {
     Mixed,
     /// Transactions that survive a source that is killed in their middle, or do not exist.
     Plain,
+    /// The same, of which the target takes every row: a dead letter makes staging write all
+    /// commits before it to disk.
+    Taken,
+    /// Only rows of which the target refuses some, also when it commits.
+    Late,
     /// Only what is not replicated.
     LeftOut,
     /// Nothing.
@@ -127,7 +133,9 @@ impl Writer {
             self.has_ended()
                 || match mode {
                     Mode::Rest | Mode::End => state.resting,
-                    Mode::Mixed | Mode::Plain | Mode::LeftOut => state.steps > 0,
+                    Mode::Mixed | Mode::Plain | Mode::Taken | Mode::Late | Mode::LeftOut => {
+                        state.steps > 0
+                    }
                 }
         });
         assert!(done && !self.has_ended(), "the writer hangs or has failed");
@@ -225,9 +233,15 @@ impl Pen {
                     &format!("replace into other.slots values ({id})"),
                 )
             }
-            Mode::Plain => self.workload.transaction(connection),
+            Mode::Taken => self.workload.transaction(connection),
+            Mode::Late => self.all(connection, refusals::late_transaction),
+            Mode::Plain => match self.random.below(10) {
+                0..9 => self.workload.transaction(connection),
+                _ => self.refused(connection),
+            },
             Mode::Mixed => match self.random.below(200) {
-                0..=172 => self.workload.transaction(connection),
+                0..=152 => self.workload.transaction(connection),
+                153..=172 => self.refused(connection),
                 173..=182 => self.prepared(connection),
                 183..=190 => self.emptied(connection),
                 191..=194 => self.index(connection),
@@ -258,6 +272,23 @@ impl Pen {
     fn next(&mut self) -> u32 {
         self.number += 1;
         self.number
+    }
+
+    /// Rows of which the target refuses some.
+    fn refused(&mut self, connection: &mut Conn) -> mysql::Result<()> {
+        self.all(connection, refusals::transaction)
+    }
+
+    /// Runs statements that need no bookkeeping.
+    fn all(
+        &mut self,
+        connection: &mut Conn,
+        statements: impl FnOnce(&mut Random) -> Vec<String>,
+    ) -> mysql::Result<()> {
+        for statement in statements(&mut self.random) {
+            execute(connection, &statement)?;
+        }
+        Ok(())
     }
 
     /// A prepared transaction, with others before its end.
