@@ -8,6 +8,7 @@
 
 mod apply;
 mod bench;
+mod binary_copy;
 mod compact_model;
 mod dead_letters;
 mod dead_letters_random;
