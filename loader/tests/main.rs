@@ -6,6 +6,7 @@
     reason = "all of this is test code; the lints' own exceptions cover only test functions"
 )]
 
+mod allocations;
 mod apply;
 mod bench;
 mod binary_copy;

@@ -1,5 +1,6 @@
 //! Integration tests of the miner.
 
+mod allocations;
 mod decode_damage;
 mod decode_events;
 mod decode_golden;
