@@ -4,4 +4,5 @@ mod allocations;
 mod decode_damage;
 mod decode_events;
 mod decode_golden;
+mod instructions;
 mod second_witness;
