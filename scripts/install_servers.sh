@@ -307,7 +307,7 @@ main() {
 
     local packages=(mariadb-server-core mariadb-client-core util-linux)
     if [ "$scope" = all ]; then
-        packages+=(patchelf libaio1 libnuma1 libatomic1 openssl libssl-dev pkg-config shellcheck)
+        packages+=(patchelf libaio1 libnuma1 libatomic1 openssl libssl-dev pkg-config shellcheck valgrind)
     fi
     install_packages "${packages[@]}"
     if [ "$scope" = all ]; then

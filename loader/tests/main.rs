@@ -6,8 +6,10 @@
     reason = "all of this is test code; the lints' own exceptions cover only test functions"
 )]
 
+mod allocations;
 mod apply;
 mod bench;
+mod binary_copy;
 mod compact_model;
 mod dead_letters;
 mod dead_letters_random;

@@ -219,6 +219,7 @@ pub(super) fn refusal(error: &postgres::Error) -> Option<Refusal> {
 pub(super) fn refused_cell(error: &RowError) -> Option<Refusal> {
     match error {
         RowError::CellCount
+        | RowError::NotBinary { .. }
         | RowError::Cell {
             error: CellError::Malformed,
             ..

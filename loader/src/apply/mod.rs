@@ -3,7 +3,8 @@
 //! Stands behind `compact` and `route`. A table of which a batch only inserts new keys is
 //! written by one COPY; otherwise the touched keys are deleted first and the survivors copied
 //! in, so that secondary unique keys may move between rows. Where there are none and the rows
-//! are many, they replace those of their key instead. Keys are looked up by index, whatever
+//! are many, they replace those of their key instead. Many rows go in COPY's binary format, where
+//! their types have one. Keys are looked up by index, whatever
 //! the table's size.
 //!
 //! Invariants: rows and checkpoint commit together, and only under this loader's epoch; after
@@ -17,6 +18,7 @@
 //! It does not decide what a batch is, and it does not retry.
 
 mod at_commit;
+mod binary;
 mod error;
 mod fit;
 mod keyless;
@@ -45,6 +47,7 @@ use crate::route::{Route, Router};
 use crate::target::catalog;
 use crate::target::session::{ReplicaRole, SessionError, TargetSession};
 
+use binary::BinaryCopy;
 use keyless::KeylessDelete;
 use replace::Replace;
 use statements::{KeyAccess, TableStatements};
@@ -114,6 +117,8 @@ pub struct Applier {
 struct PreparedTable {
     route: Route,
     statements: TableStatements,
+    /// None where rows go as text.
+    binary: Option<BinaryCopy>,
     keyless: Option<KeylessDelete>,
     /// Whether rows can replace those of their key.
     replaceable: bool,
@@ -287,6 +292,7 @@ impl Applier {
                     );
                     Path::DeleteFirst
                 }
+                Ok(Written::Otherwise) => path,
                 Err(error) if path != Path::Careful && error.may_be_rows() => {
                     log::debug!("failed to {error}");
                     log::info!(
@@ -298,6 +304,9 @@ impl Applier {
                 Err(error) => return Err(error),
             };
             self.undo(redo, applied_before)?;
+            for table in round.tables() {
+                self.prepare_table(&table.layout)?;
+            }
         }
     }
 
@@ -309,6 +318,7 @@ impl Applier {
         let route = route_to(&mut self.session, &self.router, definition)?;
         let client = &mut self.session.client;
         let statements = TableStatements::prepare(client, &route)?;
+        let binary = BinaryCopy::prepare(client, &route)?;
         let replaceable = Replace::is_possible(client, &route)?;
         if statements.key_access == KeyAccess::Scan && statements.delete.is_some() {
             log::warn!(
@@ -321,6 +331,7 @@ impl Applier {
             PreparedTable {
                 route,
                 statements,
+                binary,
                 keyless: None,
                 replaceable,
                 replace: None,

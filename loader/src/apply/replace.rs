@@ -8,6 +8,7 @@
 use common::pg::{Operation as _, PgError, quote_identifier};
 use postgres::{Client, Statement};
 
+use super::binary::Format;
 use super::statements::list;
 use crate::route::Route;
 
@@ -37,11 +38,13 @@ impl Replace {
         Ok(row.get(0))
     }
 
-    /// Creates the temporary table and prepares what uses it; `number` names it.
+    /// Creates the temporary table and prepares what uses it; `number` names it, `format` is
+    /// that of all rows that will be copied into it.
     pub(super) fn prepare(
         client: &mut Client,
         route: &Route,
         number: u32,
+        format: Format<'_>,
     ) -> Result<Self, PgError> {
         let temporary = format!("pg_temp.mysql2gp_replace_{number}");
         let columns = || {
@@ -76,7 +79,7 @@ impl Replace {
         );
         Ok(Self {
             copy: client
-                .prepare(&format!("copy {temporary} from stdin"))
+                .prepare(&format!("copy {temporary} from stdin{}", format.clause()))
                 .operation("prepare copy")?,
             insert: client.prepare(&insert).operation("prepare insert")?,
             clear: format!("truncate {temporary}"),

@@ -3,6 +3,7 @@
 use common::pg::{Operation as _, PgError, quote_identifier};
 use postgres::{Client, Statement};
 
+use super::binary::Format;
 use crate::route::Route;
 
 /// How rows are found by their key.
@@ -48,7 +49,7 @@ impl TableStatements {
         };
         Ok(Self {
             copy: client
-                .prepare(&copy_statement(route))
+                .prepare(&copy_statement(route, Format::Text))
                 .operation("prepare copy")?,
             delete,
             key_access: if route.target.has_index_led_by(&key) {
@@ -70,15 +71,16 @@ impl TableStatements {
     }
 }
 
-fn copy_statement(route: &Route) -> String {
+pub(super) fn copy_statement(route: &Route, format: Format<'_>) -> String {
     format!(
-        "copy {} ({}) from stdin",
+        "copy {} ({}) from stdin{}",
         route.target.quoted(),
         list(
             route
                 .copy_columns()
                 .map(|column| quote_identifier(&column.name))
-        )
+        ),
+        format.clause()
     )
 }
 

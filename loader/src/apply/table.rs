@@ -6,8 +6,9 @@ use common::crash::{self, Point};
 use common::pg::{Operation as _, PgError};
 use postgres::error::SqlState;
 use postgres::types::ToSql;
-use postgres::{Client, CopyInWriter};
+use postgres::{Client, CopyInWriter, Statement};
 
+use super::binary::Format;
 use super::error::{self, ApplyError, Place};
 use super::keyless::KeylessDelete;
 use super::replace::Replace;
@@ -16,7 +17,7 @@ use super::text_array::TextArray;
 use super::{COPY_BYTES, Path, describe};
 use crate::dead_letters::TakenBack;
 use crate::round::{First, Net, Round, TableChanges};
-use crate::route::{Route, RowError};
+use crate::route::{Route, RowError, binary};
 
 /// What became of the COPY into a table.
 pub(super) enum Copied {
@@ -34,6 +35,14 @@ pub(super) struct At<'r, 't> {
     /// Rows that are not new replace those of their key, without a delete before.
     pub(super) replaces: bool,
     pub(super) taken_back: &'r TakenBack,
+    /// How rows that stay are copied; those to delete are always text.
+    pub(super) format: Format<'t>,
+}
+
+/// What lines and cells are put together in.
+pub(super) struct Buffers<'b> {
+    pub(super) buffer: &'b mut Vec<u8>,
+    pub(super) scratch: &'b mut Vec<u8>,
 }
 
 impl<'r> At<'r, '_> {
@@ -105,8 +114,8 @@ impl<'r> At<'r, '_> {
     pub(super) fn copy_rows(
         &self,
         client: &mut Client,
-        statements: &TableStatements,
-        buffer: &mut Vec<u8>,
+        copy: &Statement,
+        buffers: &mut Buffers<'_>,
     ) -> Result<Copied, ApplyError> {
         let mut rows = self
             .net()
@@ -124,12 +133,10 @@ impl<'r> At<'r, '_> {
             return Ok(Copied::Rows(0));
         }
         let mut writer = client
-            .copy_in(&statements.copy)
+            .copy_in(copy)
             .map_err(|error| self.error(&error, "copy into target table"))?;
         let rows = rows.flat_map(|(row, copies)| (0..copies).map(move |_| row));
-        let count = self.fill(&mut writer, buffer, rows, |row, line| {
-            self.route.write_row(row, line)
-        })?;
+        let count = self.fill_rows(&mut writer, buffers, rows)?;
         crash::point(Point::LoaderInCopy);
         match writer.finish() {
             Ok(_) => {
@@ -146,7 +153,30 @@ impl<'r> At<'r, '_> {
         }
     }
 
-    /// Writes a line for each item, which `write` appends; returns how many.
+    /// Writes rows in the table's format; returns how many.
+    fn fill_rows(
+        &self,
+        writer: &mut CopyInWriter<'_>,
+        Buffers { buffer, scratch }: &mut Buffers<'_>,
+        rows: impl Iterator<Item = &'r [u8]>,
+    ) -> Result<u64, ApplyError> {
+        buffer.clear();
+        match self.format {
+            Format::Text => self.fill(writer, buffer, rows, |row, out| {
+                self.route.write_row(row, out)
+            }),
+            Format::Binary(encoders) => {
+                buffer.extend_from_slice(binary::HEADER);
+                let count = self.fill(writer, buffer, rows, |row, out| {
+                    self.route.write_binary(row, encoders, scratch, out)
+                })?;
+                write_pieces(writer, binary::TRAILER)?;
+                Ok(count)
+            }
+        }
+    }
+
+    /// Writes what is in the buffer, and what `write` appends for each item; returns how many.
     fn fill<T>(
         &self,
         writer: &mut CopyInWriter<'_>,
@@ -154,7 +184,6 @@ impl<'r> At<'r, '_> {
         items: impl Iterator<Item = T>,
         mut write: impl FnMut(T, &mut Vec<u8>) -> Result<(), RowError>,
     ) -> Result<u64, ApplyError> {
-        buffer.clear();
         let mut count = 0;
         for item in items {
             write(item, buffer).map_err(|error| self.row_error(error))?;
@@ -173,14 +202,12 @@ impl<'r> At<'r, '_> {
         &self,
         client: &mut Client,
         replace: &Replace,
-        buffer: &mut Vec<u8>,
+        buffers: &mut Buffers<'_>,
     ) -> Result<u64, ApplyError> {
         let mut writer = client
             .copy_in(&replace.copy)
             .map_err(|error| self.error(&error, "copy rows that replace others"))?;
-        self.fill(&mut writer, buffer, self.replacing_rows(), |row, line| {
-            self.route.write_row(row, line)
-        })?;
+        self.fill_rows(&mut writer, buffers, self.replacing_rows())?;
         crash::point(Point::LoaderInCopy);
         writer
             .finish()
@@ -196,6 +223,16 @@ impl<'r> At<'r, '_> {
                 .operation("empty temporary table")?;
         }
         Ok(count)
+    }
+
+    /// Whether at least so many rows are copied.
+    pub(super) fn copies_at_least(&self, rows: usize) -> bool {
+        let copied = self.net().filter(|net| match net {
+            Net::Upsert { .. } => true,
+            Net::Rows { inserts, .. } => *inserts > 0,
+            Net::Delete { .. } => false,
+        });
+        copied.take(rows).count() == rows
     }
 
     /// Rows of keys that the target may have.
@@ -233,6 +270,7 @@ impl<'r> At<'r, '_> {
             .copy_in(&keyless.copy)
             .map_err(|error| self.error(&error, "copy rows to delete"))?;
         let mut expected = 0;
+        buffer.clear();
         let rows = self.keyless_deletes().enumerate();
         self.fill(
             &mut writer,

@@ -3,19 +3,21 @@
 
 use common::crash::{self, Point};
 use common::pg::Operation as _;
-use postgres::Client;
+use postgres::{Client, Statement};
 
 use super::at_commit::Checked;
+use super::binary::{self, Columns, Format};
 use super::error::{ApplyError, OverLimit};
 use super::keyless::KeylessDelete;
 use super::refused::Search;
 use super::replace::{LEAST_ROWS, Replace};
 use super::statements::Duplicates;
-use super::table::{At, Copied};
+use super::table::{At, Buffers, Copied};
 use super::{AppliedTable, Applier, Path};
 use crate::dead_letters::{DeadLetters, Item, Refusal, TakenBack};
 use crate::layout::Layout;
 use crate::round::{Overlap, Round, TableChanges};
+use crate::route::RowError;
 use crate::target::session::ReplicaRole;
 
 /// Whether a round could be written as it is.
@@ -24,6 +26,8 @@ pub(super) enum Written {
     All,
     /// A straight insert met a row that was there: with deletes it can.
     MetDuplicate,
+    /// A table was prepared for what is not so any more: written again, it takes another way.
+    Otherwise,
 }
 
 impl Applier {
@@ -54,8 +58,9 @@ impl Applier {
                 },
                 taken_back: &taken_back,
             };
-            if self.write_table(attempt, table, &mut refused)? == Written::MetDuplicate {
-                return Ok(Written::MetDuplicate);
+            match self.write_table(attempt, table, &mut refused)? {
+                Written::All => {}
+                again @ (Written::MetDuplicate | Written::Otherwise) => return Ok(again),
             }
         }
         for (layout, rows) in &refused {
@@ -86,7 +91,22 @@ impl Applier {
             },
             replaces: false,
             taken_back: attempt.taken_back,
+            format: Format::Text,
         };
+        if let Some(binary) = &table.binary
+            && at.path != Path::Careful
+            && at.copies_at_least(binary::LEAST_ROWS)
+        {
+            if binary.look(client)? == Columns::Altered {
+                log::info!(
+                    "target table was altered since it was last looked at: looking again table={}",
+                    at.route.target.display()
+                );
+                self.tables.remove(&changes.layout.id);
+                return Ok(Written::Otherwise);
+            }
+            at.format = Format::Binary(&binary.encoders);
+        }
         // Behind a TRUNCATE there is nothing to replace.
         at.replaces = table.replaceable
             && at.path == Path::Straight
@@ -130,14 +150,29 @@ impl Applier {
             refused.push((&changes.layout, rows.refused));
             rows.copied
         } else {
-            let replaced = if at.replaces {
-                replace_rows(client, &at, &mut table.replace, &mut self.buffer)?
-            } else {
-                0
+            let copy = match (&table.binary, at.format) {
+                (Some(binary), Format::Binary(_)) => &binary.copy,
+                (_, Format::Text) | (None, Format::Binary(_)) => &table.statements.copy,
             };
-            match at.copy_rows(client, &table.statements, &mut self.buffer)? {
-                Copied::Rows(rows) => replaced + rows,
-                Copied::Duplicate => return Ok(Written::MetDuplicate),
+            let mut buffers = Buffers {
+                buffer: &mut self.buffer,
+                scratch: &mut self.scratch,
+            };
+            match replace_and_copy(client, &at, &mut table.replace, copy, &mut buffers) {
+                Ok(Copied::Rows(rows)) => rows,
+                Ok(Copied::Duplicate) => return Ok(Written::MetDuplicate),
+                Err(ApplyError::Row {
+                    source: source @ RowError::NotBinary { .. },
+                    ..
+                }) => {
+                    log::info!(
+                        "target table is copied as text from here on: {source} table={}",
+                        at.route.target.display()
+                    );
+                    table.binary = None;
+                    return Ok(Written::Otherwise);
+                }
+                Err(error) => return Err(error),
             }
         };
         self.applied.push(AppliedTable {
@@ -185,19 +220,27 @@ fn delete_keyless(
     Ok(deletes)
 }
 
-/// Writes rows in the place of those of their key; how many.
-fn replace_rows(
+/// Writes the rows that stay, some perhaps in the place of those of their key.
+fn replace_and_copy(
     client: &mut Client,
     at: &At<'_, '_>,
     prepared: &mut Option<Replace>,
-    buffer: &mut Vec<u8>,
-) -> Result<u64, ApplyError> {
-    let number = at.changes.layout.id.0;
-    let replace = match prepared {
-        Some(replace) => replace,
-        none => none.insert(Replace::prepare(client, at.route, number)?),
-    };
-    at.replace_rows(client, replace, buffer)
+    copy: &Statement,
+    buffers: &mut Buffers<'_>,
+) -> Result<Copied, ApplyError> {
+    let mut replaced = 0;
+    if at.replaces {
+        let number = at.changes.layout.id.0;
+        let replace = match prepared {
+            Some(replace) => replace,
+            none => none.insert(Replace::prepare(client, at.route, number, at.format)?),
+        };
+        replaced = at.replace_rows(client, replace, buffers)?;
+    }
+    Ok(match at.copy_rows(client, copy, buffers)? {
+        Copied::Rows(rows) => Copied::Rows(replaced + rows),
+        Copied::Duplicate => Copied::Duplicate,
+    })
 }
 
 /// The refused row that is one too many.

@@ -192,7 +192,11 @@ fn check_tables<W: Write>(
     client: &mut Client,
     definitions: &BTreeMap<TableName, TableDefinition>,
 ) -> Result<(), CommandError> {
-    let router = Router::new(&settings.rules, &settings.target, ValuePolicy::of(settings));
+    let router = Router::new(
+        &settings.rules,
+        &settings.target.schema,
+        ValuePolicy::of(settings),
+    );
     let replica = one::<String>(client, "show session_replication_role")
         .map_err(|error| CommandError::Session(error.into()))?
         == "replica";

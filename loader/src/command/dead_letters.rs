@@ -81,7 +81,11 @@ pub fn retry(
     } else {
         unresolved_ids(&mut staging)?
     };
-    let router = Router::new(&settings.rules, &settings.target, ValuePolicy::of(settings));
+    let router = Router::new(
+        &settings.rules,
+        &settings.target.schema,
+        ValuePolicy::of(settings),
+    );
     let mut target = open_target(settings)?;
     let mut refused = None;
     for id in ids {

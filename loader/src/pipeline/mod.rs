@@ -266,7 +266,7 @@ impl Runner<'_> {
     ) -> Result<Option<Begin>, LoaderError> {
         let router = Router::new(
             &self.settings.rules,
-            &self.settings.target,
+            &self.settings.target.schema,
             ValuePolicy::of(self.settings),
         );
         // Whatever is read from here on stays.

@@ -3,6 +3,8 @@
 //! Most cells are copied as staged; an [`Adapter`] says what is done to the others. Input and
 //! output are COPY text, escaped.
 
+use std::io::Write as _;
+
 use common::settings::{EmptyString, ZeroDate};
 
 use crate::calendar::{civil_from_days, days_from_civil};
@@ -109,6 +111,23 @@ pub fn text_adapter(empty_string: EmptyString) -> Adapter {
 const NULL: &[u8] = common::staging::codec::NULL;
 
 impl Adapter {
+    /// The adapted cell: the cell itself, or one that is written into `scratch`.
+    ///
+    /// # Errors
+    /// When the target column cannot take the value.
+    pub fn adapt<'a>(
+        &self,
+        cell: &'a [u8],
+        scratch: &'a mut Vec<u8>,
+    ) -> Result<&'a [u8], CellError> {
+        if let Self::Verbatim = self {
+            return Ok(cell);
+        }
+        scratch.clear();
+        self.write(cell, scratch)?;
+        Ok(scratch)
+    }
+
     /// Appends the adapted cell.
     ///
     /// # Errors
@@ -139,7 +158,7 @@ impl Adapter {
             }
             Self::BitsToInteger => {
                 let number = bits(cell).ok_or(CellError::Malformed)?;
-                out.extend_from_slice(number.to_string().as_bytes());
+                push_display(number, out);
             }
             Self::BitsToBytes => write_bits_as_bytes(cell, out).ok_or(CellError::Malformed)?,
             Self::IntegerToBoolean => out.push(match cell {
@@ -150,7 +169,7 @@ impl Adapter {
             Self::WidenFloat => {
                 let text = std::str::from_utf8(cell).map_err(|_| CellError::Malformed)?;
                 let number: f32 = text.parse().map_err(|_| CellError::Malformed)?;
-                out.extend_from_slice(f64::from(number).to_string().as_bytes());
+                push_display(f64::from(number), out);
             }
             Self::BytesToUuid => match cell.strip_prefix(b"\\\\x") {
                 Some(hex) if hex.len() == 32 => out.extend_from_slice(hex),
@@ -237,6 +256,11 @@ fn is_time_of_day(cell: &[u8]) -> bool {
     }
 }
 
+fn push_display(value: impl std::fmt::Display, out: &mut Vec<u8>) {
+    // Writing to a Vec cannot fail.
+    let _ = write!(out, "{value}");
+}
+
 fn bits(cell: &[u8]) -> Option<u64> {
     if cell.len() > 64 || cell.is_empty() {
         return None;
@@ -254,7 +278,7 @@ fn write_bits_as_bytes(cell: &[u8], out: &mut Vec<u8>) -> Option<()> {
     let count = cell.len().div_ceil(8);
     out.extend_from_slice(b"\\\\x");
     for byte in bytes.get(bytes.len().checked_sub(count)?..)? {
-        out.extend_from_slice(format!("{byte:02x}").as_bytes());
+        push_display(format_args!("{byte:02x}"), out);
     }
     Some(())
 }
@@ -265,7 +289,7 @@ fn write_vector_as_bytes(cell: &[u8], out: &mut Vec<u8>) -> Option<()> {
     for number in std::str::from_utf8(inner).ok()?.split(',') {
         let number: f32 = number.parse().ok()?;
         for byte in number.to_le_bytes() {
-            out.extend_from_slice(format!("{byte:02x}").as_bytes());
+            push_display(format_args!("{byte:02x}"), out);
         }
     }
     Some(())
@@ -318,12 +342,14 @@ fn write_local(cell: &[u8], minutes: i32, out: &mut Vec<u8>) -> Option<()> {
     let total = days * 1440 + of_day + i64::from(minutes);
     let (year, month, day) = civil_from_days(total.div_euclid(1440));
     let of_day = total.rem_euclid(1440);
-    let text = format!(
-        "{year:04}-{month:02}-{day:02} {:02}:{:02}",
-        of_day / 60,
-        of_day % 60
+    push_display(
+        format_args!(
+            "{year:04}-{month:02}-{day:02} {:02}:{:02}",
+            of_day / 60,
+            of_day % 60
+        ),
+        out,
     );
-    out.extend_from_slice(text.as_bytes());
     out.extend_from_slice(stamp.get(16..)?);
     Some(())
 }

@@ -64,6 +64,12 @@ pub enum RowError {
         /// Why.
         error: CellError,
     },
+    /// A value that binary COPY is not for: the row may go as text.
+    #[error("column {column} holds a value that has to go as text")]
+    NotBinary {
+        /// The column.
+        column: String,
+    },
     /// The row has not one cell per column.
     #[error("the staged row has not one cell per column")]
     CellCount,

@@ -2,7 +2,10 @@
 //!
 //! Stands before `apply`. A route is made once per table definition, from the definition,
 //! the rules and the target's catalog; what does not fit is an error that names what to
-//! create or change. Rows then pass by [`Route::write_row`].
+//! create or change. Rows then pass by [`Route::write_row`], or by [`Route::write_binary`] where
+//! all columns have an encoder.
+
+pub mod binary;
 
 pub mod cell;
 
@@ -11,9 +14,10 @@ mod error;
 pub mod types;
 
 use common::pg::quote_identifier;
-use common::settings::{Rule, TargetSettings};
+use common::settings::Rule;
 use common::table::{Column, TableDefinition, TableName};
 
+pub use binary::{Encoder, NotBinary};
 pub use cell::{Adapter, CellError};
 pub use error::{RouteError, RowError};
 pub use types::ValuePolicy;
@@ -67,11 +71,11 @@ struct KeyColumn {
 }
 
 impl Router {
-    /// A router with the configuration's rules.
-    pub fn new(rules: &[Rule], target: &TargetSettings, policy: ValuePolicy) -> Self {
+    /// A router with the configuration's rules; `schema` has the tables without one.
+    pub fn new(rules: &[Rule], schema: &str, policy: ValuePolicy) -> Self {
         Self {
             rules: rules.to_vec(),
-            schema: target.schema.clone(),
+            schema: schema.to_owned(),
             policy,
         }
     }
@@ -363,6 +367,51 @@ impl Route {
         Ok(())
     }
 
+    /// Appends a staged row in COPY's binary format, with an encoder for each column that COPY
+    /// writes; `scratch` is for cells on their way.
+    ///
+    /// # Errors
+    /// As [`Route::write_row`], and when a value has to go as text. Part of the row may have
+    /// been appended.
+    pub fn write_binary(
+        &self,
+        row: &[u8],
+        encoders: &[Encoder],
+        scratch: &mut Vec<u8>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), RowError> {
+        let fields = i16::try_from(encoders.len()).map_err(|_| RowError::CellCount)?;
+        out.extend_from_slice(&fields.to_be_bytes());
+        let mut encoders = encoders.iter();
+        let mut ends = memchr::memchr_iter(b'\t', row).chain([row.len()]);
+        let mut start = 0;
+        for cell in &self.cells {
+            let end = ends.next().ok_or(RowError::CellCount)?;
+            let value = row.get(start..end).ok_or(RowError::CellCount)?;
+            start = end + 1;
+            if cell.adapter == Adapter::Skip {
+                continue;
+            }
+            let encoder = encoders.next().ok_or(RowError::CellCount)?;
+            let adapted = cell
+                .adapter
+                .adapt(value, scratch)
+                .map_err(|error| RowError::Cell {
+                    column: cell.source_name.clone(),
+                    error,
+                })?;
+            encoder
+                .write(adapted, out)
+                .map_err(|NotBinary| RowError::NotBinary {
+                    column: cell.source_name.clone(),
+                })?;
+        }
+        match (ends.next(), encoders.next()) {
+            (None, None) => Ok(()),
+            _ => Err(RowError::CellCount),
+        }
+    }
+
     /// Calls `take` with each key column's number and its cell as COPY text for the target.
     ///
     /// # Errors
@@ -376,19 +425,14 @@ impl Route {
         let mut values = key.split(|&byte| byte == b'\t');
         for (number, column) in self.key.iter().enumerate() {
             let value = values.next().ok_or(RowError::CellCount)?;
-            if column.adapter == Adapter::Verbatim {
-                take(number, value);
-                continue;
-            }
-            scratch.clear();
-            column
+            let adapted = column
                 .adapter
-                .write(value, scratch)
+                .adapt(value, scratch)
                 .map_err(|error| RowError::Cell {
                     column: column.name.clone(),
                     error,
                 })?;
-            take(number, scratch);
+            take(number, adapted);
         }
         match values.next() {
             None => Ok(()),
