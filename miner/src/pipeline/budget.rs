@@ -61,6 +61,12 @@ impl ByteBudget {
         }
     }
 
+    /// Bytes in flight now.
+    pub(super) fn used(&self) -> usize {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.used
+    }
+
     /// Ends all waiting.
     pub(super) fn close(&self) {
         self.state

@@ -20,9 +20,10 @@ pub use bound::Bound;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use common::error::{ErrorClass, chain};
+use common::metrics::Metrics;
 use common::position::{BinlogPosition, LogId};
 use common::settings::Settings;
 use common::shutdown::{Shutdown, Waited};
@@ -31,6 +32,7 @@ use log::{info, warn};
 
 use crate::assemble::Assembler;
 use crate::error::MinerError;
+use crate::figures::{Figures, UnitFigures};
 use crate::filter::{FilterSettings, Tables};
 use crate::history::History;
 use crate::source::{Catalog, EventStream, SourceError, SourceSession, Unlogged};
@@ -54,6 +56,13 @@ const WAIT_STEP: Duration = Duration::from_secs(1);
 /// Whatever trying again does not help; with `--once` also servers that stay away.
 pub fn run(settings: &Settings, bound: &Bound, shutdown: &Shutdown) -> Result<(), MinerError> {
     announce(settings);
+    let metrics = Metrics::start(
+        &settings.metrics,
+        &settings.task.name,
+        ("miner_listen", settings.metrics.miner_listen.as_deref()),
+    )?;
+    let mut figures = Figures::new(&metrics);
+    figures.enter("starting");
     let mut bound = bound.clone();
     let mut session = None;
     let mut outage = Outage::default();
@@ -64,6 +73,7 @@ pub fn run(settings: &Settings, bound: &Bound, shutdown: &Shutdown) -> Result<()
             shutdown,
             outage: &mut outage,
             epoch: &mut epoch,
+            figures: &mut figures,
         };
         let mut error = match attempt.run(&mut session, &mut bound) {
             Ok(()) => break,
@@ -79,14 +89,17 @@ pub fn run(settings: &Settings, bound: &Bound, shutdown: &Shutdown) -> Result<()
             break;
         }
         if error.class() != ErrorClass::Unreachable {
+            figures.enter("failed");
             report_failure(&mut session, "failed", &error);
             return Err(error);
         }
+        figures.enter(waiting_state(&error));
         report_failure(&mut session, waiting_state(&error), &error);
         if outage.wait(settings, &bound, &error, shutdown)? == Waited::Stop {
             break;
         }
     }
+    figures.enter("stopped");
     if let Some(session) = &mut session {
         session.set_state("stopped", None)?;
     }
@@ -142,6 +155,7 @@ struct Attempt<'a> {
     outage: &'a mut Outage,
     /// Of the last session on staging.
     epoch: &'a mut Option<i64>,
+    figures: &'a mut Figures,
 }
 
 impl Attempt<'_> {
@@ -171,6 +185,8 @@ impl Attempt<'_> {
             }
         };
         self.outage.connected();
+        self.figures.begin(prepared.sequences);
+        self.figures.enter("running");
         let Some(open) = session.take() else {
             return Ok(());
         };
@@ -314,7 +330,7 @@ impl Attempt<'_> {
                 .map_err(|_| MinerError::Thread { name: "assembly" })?;
             // The status says so after a panic, too.
             let staged = catch_unwind(AssertUnwindSafe(|| {
-                self.stage(&mut stager, &units, &idle_sender)
+                self.stage(&mut stager, &units, &idle_sender, &budget)
             }))
             .unwrap_or(Err(MinerError::Thread { name: "staging" }));
             // The assembly thread may be waiting to hand something over.
@@ -341,6 +357,7 @@ impl Attempt<'_> {
         stager: &mut Stager,
         units: &Receiver<Message>,
         writer_idle: &Sender<()>,
+        budget: &ByteBudget,
     ) -> Result<(), MinerError> {
         let mut report = Report::new();
         loop {
@@ -358,7 +375,10 @@ impl Attempt<'_> {
                 }
             };
             report.note(&message);
+            self.figures.queued(budget.used(), units.len());
+            let (unit, started) = (UnitFigures::of(&message), Instant::now());
             stager.handle(message)?;
+            self.figures.staged(unit, started.elapsed());
             self.outage.staged();
             self.wait_for_space(stager)?;
             report.print_when_due();
@@ -379,6 +399,7 @@ impl Attempt<'_> {
                 }
                 continue;
             };
+            self.figures.staging_bytes(bytes);
             if bytes >= miner.staging_hard_limit {
                 return Err(MinerError::StagingFull {
                     bytes,
@@ -388,6 +409,7 @@ impl Attempt<'_> {
             if bytes < miner.staging_soft_limit {
                 if waiting {
                     info!("go on staging_bytes={bytes}");
+                    self.figures.enter("running");
                     stager.session().set_state("running", None)?;
                 }
                 return Ok(());
@@ -398,6 +420,7 @@ impl Attempt<'_> {
                     "wait for the loader: staging holds bytes={bytes} staging_soft_limit={}",
                     miner.staging_soft_limit
                 );
+                self.figures.enter("waiting_space");
                 stager.session().set_state("waiting_space", None)?;
             }
         }
