@@ -3,17 +3,19 @@
 
 use common::crash::{self, Point};
 use common::pg::Operation as _;
+use common::settings::Keys;
 use postgres::Client;
 
 use super::error::{ApplyError, OverLimit};
 use super::keyless::KeylessDelete;
 use super::replace::{LEAST_ROWS, Replace};
-use super::statements::Duplicates;
+use super::statements::{Duplicates, TableStatements};
 use super::table::{At, Copied};
 use super::{AppliedTable, Applier, Path};
 use crate::dead_letters::{DeadLetters, Item, Refusal, TakenBack};
 use crate::layout::Layout;
 use crate::round::{Overlap, Round, TableChanges};
+use crate::route::Route;
 use crate::target::session::ReplicaRole;
 
 /// Whether a round could be written as it is.
@@ -31,17 +33,24 @@ impl Applier {
             self.dead_letters.refresh()?;
         }
         let taken_back = self.dead_letters.settle(&mut self.session.client, round)?;
-        let mut refused = Vec::new();
+        let attempt = Attempt {
+            round,
+            path: match (round.overlap, path) {
+                (Overlap::Overlapping, Path::Straight) => Path::DeleteFirst,
+                (Overlap::Exact | Overlap::Overlapping, path) => path,
+            },
+            taken_back: &taken_back,
+        };
+        // Several source tables may go to one target table, and rows move between them: all
+        // deletes come before all inserts.
+        let mut deletes = Vec::with_capacity(round.tables().len());
         for table in round.tables() {
-            let attempt = Attempt {
-                round,
-                path: match (round.overlap, path) {
-                    (Overlap::Overlapping, Path::Straight) => Path::DeleteFirst,
-                    (Overlap::Exact | Overlap::Overlapping, path) => path,
-                },
-                taken_back: &taken_back,
-            };
-            if self.write_table(attempt, table, &mut refused)? == Written::MetDuplicate {
+            deletes.push(self.delete_from_table(attempt, table)?);
+        }
+        let mut refused = Vec::new();
+        for (table, net_deletes) in round.tables().iter().zip(deletes) {
+            let written = self.write_table(attempt, table, net_deletes, &mut refused)?;
+            if written == Written::MetDuplicate {
                 return Ok(Written::MetDuplicate);
             }
         }
@@ -52,33 +61,18 @@ impl Applier {
         Ok(Written::All)
     }
 
-    fn write_table<'r>(
+    /// Takes away what goes or may be there; how many rows go for good.
+    fn delete_from_table(
         &mut self,
-        attempt: Attempt<'r>,
-        changes: &'r TableChanges,
-        refused: &mut Vec<(&'r Layout, Vec<(Item<'r>, Refusal)>)>,
-    ) -> Result<Written, ApplyError> {
+        attempt: Attempt<'_>,
+        changes: &TableChanges,
+    ) -> Result<u64, ApplyError> {
         // try_apply has prepared every table of the round.
         let Some(table) = self.tables.get_mut(&changes.layout.id) else {
-            return Ok(Written::All);
+            return Ok(0);
         };
         let client = &mut self.session.client;
-        let mut at = At {
-            round: attempt.round,
-            changes,
-            route: &table.route,
-            path: match (attempt.path, table.statements.duplicates) {
-                (Path::Straight, Duplicates::Unnoticed) => Path::DeleteFirst,
-                (path, _) => path,
-            },
-            replaces: false,
-            taken_back: attempt.taken_back,
-        };
-        // Behind a TRUNCATE there is nothing to replace.
-        at.replaces = table.replaceable
-            && at.path == Path::Straight
-            && !changes.truncated
-            && at.replacing_rows().nth(LEAST_ROWS).is_some();
+        let at = attempt.at(changes, &table.route, &table.statements, table.replaceable);
         // A parent is deleted and comes back; a child may come first.
         if self.session.replica_role == ReplicaRole::NotPermitted
             && let Some(defer) = &table.statements.defer
@@ -88,18 +82,29 @@ impl Applier {
                 .operation("defer foreign keys")?;
         }
         if changes.truncated {
-            client
-                .batch_execute(&table.statements.truncate)
-                .map_err(|error| at.error(&error, "truncate target table"))?;
-            crash::point(Point::LoaderTruncated);
+            truncate(client, &at, &table.statements)?;
         }
-        let net_deletes = if changes.layout.is_keyless() {
-            delete_keyless(client, &at, &mut table.keyless, &mut self.buffer)?
+        if changes.layout.is_keyless() {
+            delete_keyless(client, &at, &mut table.keyless, &mut self.buffer)
         } else if attempt.path == Path::Careful {
-            at.delete_keys_carefully(client, &table.statements, &mut self.keys)?
+            at.delete_keys_carefully(client, &table.statements, &mut self.keys)
         } else {
-            at.delete_keys(client, &table.statements, &mut self.keys, &mut self.scratch)?
+            at.delete_keys(client, &table.statements, &mut self.keys, &mut self.scratch)
+        }
+    }
+
+    fn write_table<'r>(
+        &mut self,
+        attempt: Attempt<'r>,
+        changes: &'r TableChanges,
+        net_deletes: u64,
+        refused: &mut Vec<(&'r Layout, Vec<(Item<'r>, Refusal)>)>,
+    ) -> Result<Written, ApplyError> {
+        let Some(table) = self.tables.get_mut(&changes.layout.id) else {
+            return Ok(Written::All);
         };
+        let client = &mut self.session.client;
+        let at = attempt.at(changes, &table.route, &table.statements, table.replaceable);
         let net_upserts = if attempt.path == Path::Careful {
             let room = self.dead_letters.room(&at.route.source);
             let rows = at.copy_rows_carefully(client, &table.statements, room)?;
@@ -117,6 +122,9 @@ impl Applier {
             };
             match at.copy_rows(client, &table.statements, &mut self.buffer)? {
                 Copied::Rows(rows) => replaced + rows,
+                Copied::Duplicate if at.route.keys == Keys::Disjoint => {
+                    return Err(ApplyError::SharedKey { place: at.place() });
+                }
                 Copied::Duplicate => return Ok(Written::MetDuplicate),
             }
         };
@@ -137,6 +145,55 @@ struct Attempt<'r> {
     round: &'r Round,
     path: Path,
     taken_back: &'r TakenBack,
+}
+
+impl<'r> Attempt<'r> {
+    /// One table's changes, and how they are written.
+    fn at<'t>(
+        self,
+        changes: &'r TableChanges,
+        route: &'t Route,
+        statements: &TableStatements,
+        replaceable: bool,
+    ) -> At<'r, 't> {
+        let mut at = At {
+            round: self.round,
+            changes,
+            route,
+            path: match (self.path, statements.duplicates) {
+                (Path::Straight, Duplicates::Unnoticed) => Path::DeleteFirst,
+                (path, _) => path,
+            },
+            replaces: false,
+            taken_back: self.taken_back,
+        };
+        // Behind a TRUNCATE there is nothing to replace.
+        at.replaces = replaceable
+            && at.path == Path::Straight
+            && !changes.truncated
+            && at.replacing_rows().nth(LEAST_ROWS).is_some();
+        at
+    }
+}
+
+/// Takes away all rows of the source table.
+fn truncate(
+    client: &mut Client,
+    at: &At<'_, '_>,
+    statements: &TableStatements,
+) -> Result<(), ApplyError> {
+    let Some(truncate) = &statements.truncate else {
+        let end = at.round.end.as_ref();
+        return Err(ApplyError::SharedTruncate {
+            place: at.place(),
+            end: end.map_or_else(|| "FILE:POS".into(), |end| end.position.to_string()),
+        });
+    };
+    client
+        .batch_execute(truncate)
+        .map_err(|error| at.error(&error, "truncate target table"))?;
+    crash::point(Point::LoaderTruncated);
+    Ok(())
 }
 
 /// Deletes the rows of a keyless table; how many.
