@@ -33,5 +33,8 @@ pub mod retry;
 
 pub mod shutdown;
 
+// Figures for Prometheus and statsd.
+pub mod metrics;
+
 // For tests: dying at a named place.
 pub mod crash;

@@ -1,6 +1,7 @@
 //! Why the loader ends or pauses: the stages' errors, with the server they come from.
 
 use common::error::ErrorClass;
+use common::metrics::MetricsError;
 use common::pg::PgError;
 use common::position::BinlogPosition;
 use common::table::TableName;
@@ -10,6 +11,7 @@ use crate::apply::ApplyError;
 use crate::compact::CompactError;
 use crate::dead_letters::DeadLetterError;
 use crate::fetch::FetchError;
+use crate::route::RouteError;
 use crate::target::SessionError;
 
 /// A server that the loader may have to wait for.
@@ -93,6 +95,12 @@ pub enum LoaderError {
         /// The target table.
         target: String,
     },
+    /// The rules contradict each other.
+    #[error(transparent)]
+    Rules(RouteError),
+    /// Figures cannot be shown as configured.
+    #[error(transparent)]
+    Metrics(#[from] MetricsError),
     /// A thread panicked.
     #[error("internal error: thread {thread} panicked; please report it with the log")]
     Panicked {
@@ -122,6 +130,8 @@ impl From<ApplyError> for LoaderError {
             | ApplyError::Refused { .. }
             | ApplyError::OverLimit(_)
             | ApplyError::TooManyDeleted { .. }
+            | ApplyError::SharedTruncate { .. }
+            | ApplyError::SharedKey { .. }
             | ApplyError::Row { .. }) => Self::Apply(error),
         }
     }
@@ -137,6 +147,8 @@ impl LoaderError {
             Self::Apply(error) => error.class(),
             Self::DeadLetters(error) => error.class(),
             Self::Target(error) => error.class(),
+            Self::Rules(error) => error.class(),
+            Self::Metrics(_) => ErrorClass::Usage,
             Self::OtherStart { .. }
             | Self::StagingWithoutCheckpoint { .. }
             | Self::TargetEmptied { .. }

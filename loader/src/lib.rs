@@ -33,6 +33,9 @@ pub mod apply;
 // retire: the applied position and counters back into staging; applied segments dropped.
 pub mod retire;
 
+// Figures for monitoring, from what is reported.
+pub mod figures;
+
 // What runs the stages: where to begin, threads and channels, the log's progress line.
 pub mod start;
 

@@ -4,6 +4,7 @@ use std::fmt;
 
 use common::checkpoint::CheckpointError;
 use common::error::ErrorClass;
+use common::metrics::MetricsError;
 use common::pg::PgError;
 use common::position::BinlogPosition;
 use common::settings::SettingsError;
@@ -20,6 +21,9 @@ pub enum MinerError {
     /// Configuration.
     #[error(transparent)]
     Settings(#[from] SettingsError),
+    /// Figures cannot be shown as configured.
+    #[error(transparent)]
+    Metrics(#[from] MetricsError),
     /// The source.
     #[error(transparent)]
     Source(#[from] SourceError),
@@ -170,7 +174,7 @@ impl MinerError {
     /// What to do about it.
     pub fn class(&self) -> ErrorClass {
         match self {
-            Self::Settings(_) => ErrorClass::Usage,
+            Self::Settings(_) | Self::Metrics(_) => ErrorClass::Usage,
             Self::Source(error) => error.class(),
             Self::Migrate(error) => error.class(),
             Self::Staging(error) | Self::Target(error) => error.class(),

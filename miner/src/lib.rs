@@ -37,6 +37,9 @@ pub mod history;
 // stage: chunks and position into staging, in one transaction.
 pub mod stage;
 
+// Figures for monitoring, from what is staged.
+pub mod figures;
+
 // pipeline: threads, channels, starting over.
 pub mod pipeline;
 

@@ -68,10 +68,14 @@ pub(super) const KEYS: &[(&str, &[&str])] = &[
             "concurrent_ack_win",
         ],
     ),
-    ("rule", &["schema", "table", "pg_schema", "pg_table"]),
+    (
+        "rule",
+        &["schema", "table", "pg_schema", "pg_table", "disjoint_keys"],
+    ),
+    ("rule.columns", &["rename", "drop", "add", "add_to_key"]),
     ("source", &["schema", "tables"]),
     ("statsd", &["host", "port", "prefix"]),
-    ("metrics", &["listen"]),
+    ("metrics", &["listen", "miner_listen"]),
 ];
 
 /// Keys of the file that are not known, each with its nearest neighbour.
@@ -86,8 +90,10 @@ fn walk<'a>(table: &'a toml::Table, path: &mut Vec<&'a str>, problems: &mut Vec<
         path.push(key);
         let section = path.join(".");
         if let Some(inner) = value.as_table() {
-            // The original's section for full loads may hold anything.
-            if section != "src.pgsql" {
+            // The original's section for full loads may hold anything; column names are the user's.
+            if is_map(&section) {
+                problems.extend(check_key(path));
+            } else if section != "src.pgsql" {
                 walk_section(&section, inner, path, problems);
             }
         } else if let (Some(items), "rule" | "source") = (value.as_array(), section.as_str()) {
@@ -115,6 +121,14 @@ fn walk_section<'a>(
     } else {
         problems.extend(check_key(path));
     }
+}
+
+/// Keys whose value is a table of the user's own names.
+fn is_map(path: &str) -> bool {
+    matches!(
+        path,
+        "rule.columns.rename" | "rule.columns.add" | "rule.columns.add_to_key"
+    )
 }
 
 fn is_section_prefix(path: &str) -> bool {

@@ -7,6 +7,7 @@
 mod error;
 mod keys;
 mod raw;
+mod rules;
 mod tables;
 mod validate;
 
@@ -16,7 +17,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use error::SettingsError;
-pub use tables::{Pattern, Rule, TableList};
+pub use rules::{ColumnRules, Constant, Keys, Role, Rule};
+pub use tables::{Pattern, TableList};
 
 use crate::gtid::GtidSet;
 use crate::pg::conninfo::{self, Conninfo};
@@ -44,6 +46,8 @@ pub struct Settings {
     pub tables: TableList,
     /// `[[rule]]`, in file order; the first that matches decides.
     pub rules: Vec<Rule>,
+    /// `[metrics]` and `[statsd]`.
+    pub metrics: MetricsSettings,
     /// What a person should know about the file: ignored sections and keys, permissions.
     pub notices: Vec<String>,
 }
@@ -216,6 +220,28 @@ pub struct LoaderSettings {
     pub zero_date: ZeroDate,
     /// Whether tables without a key are left out.
     pub skip_no_pk_table: bool,
+}
+
+/// `[metrics]` and `[statsd]`.
+#[derive(Clone, Debug, Default)]
+pub struct MetricsSettings {
+    /// Where the loader serves its figures.
+    pub listen: Option<String>,
+    /// Where the miner does.
+    pub miner_listen: Option<String>,
+    /// Where both send theirs.
+    pub statsd: Option<StatsdSettings>,
+}
+
+/// `[statsd]`.
+#[derive(Clone, Debug)]
+pub struct StatsdSettings {
+    /// Host name or address.
+    pub host: String,
+    /// UDP port.
+    pub port: u16,
+    /// What names begin with, before a dot.
+    pub prefix: String,
 }
 
 /// What of the process environment the settings depend on.

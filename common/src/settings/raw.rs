@@ -1,6 +1,6 @@
 //! `my.cfg` as users write it: every key optional, numbers quoted or not.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 
 use config::{Config, Environment, File, FileFormat};
@@ -20,8 +20,8 @@ pub(super) struct Raw {
     pub(super) binlogloader: RawLoader,
     pub(super) rule: Vec<RawRule>,
     pub(super) source: Vec<RawSource>,
-    pub(super) statsd: Option<config::Value>,
-    pub(super) metrics: Option<config::Value>,
+    pub(super) statsd: RawStatsd,
+    pub(super) metrics: RawMetrics,
 }
 
 #[derive(Default, Deserialize)]
@@ -119,6 +119,32 @@ pub(super) struct RawRule {
     pub(super) table: Option<String>,
     pub(super) pg_schema: Option<String>,
     pub(super) pg_table: Option<String>,
+    pub(super) disjoint_keys: Option<bool>,
+    pub(super) columns: RawColumns,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct RawColumns {
+    pub(super) rename: BTreeMap<String, String>,
+    pub(super) drop: Vec<String>,
+    pub(super) add: BTreeMap<String, String>,
+    pub(super) add_to_key: BTreeMap<String, String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct RawStatsd {
+    pub(super) host: Option<String>,
+    pub(super) port: Option<u16>,
+    pub(super) prefix: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct RawMetrics {
+    pub(super) listen: Option<String>,
+    pub(super) miner_listen: Option<String>,
 }
 
 #[derive(Default, Deserialize)]

@@ -1,4 +1,4 @@
-//! Which tables are replicated and where they go: the table list and `[[rule]]`.
+//! Which tables are replicated: names with wildcards, and the table list.
 
 use std::path::Path;
 
@@ -43,6 +43,14 @@ impl Pattern {
         self.0
             .get(p..)
             .is_some_and(|rest| rest.iter().all(|c| *c == '*'))
+    }
+
+    /// Whether the pattern surely matches every name that `other` matches.
+    pub fn covers(&self, other: &Self) -> bool {
+        match other.literal() {
+            Some(name) => self.matches(&name),
+            None => self == other || self.0 == ['*'],
+        }
     }
 
     /// The name, when the pattern has no wildcard.
@@ -125,26 +133,6 @@ impl TableList {
         self.entries.iter().filter_map(|(database, table)| {
             Some(TableName::new(database.literal()?, table.literal()?))
         })
-    }
-}
-
-/// `[[rule]]`: where matching source tables go.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rule {
-    /// Databases at the source.
-    pub schema: Pattern,
-    /// Tables at the source.
-    pub table: Pattern,
-    /// Schema on the target; the configured one when absent.
-    pub pg_schema: Option<String>,
-    /// Table on the target; the source's name when absent.
-    pub pg_table: Option<String>,
-}
-
-impl Rule {
-    /// Whether the rule is about this table.
-    pub fn matches(&self, name: &TableName) -> bool {
-        self.schema.matches(&name.database) && self.table.matches(&name.table)
     }
 }
 

@@ -154,6 +154,54 @@ fn no_error_shows_a_password() {
 }
 
 #[test]
+fn a_rule_keeps_the_case_of_its_columns_and_fills_in_names() {
+    let rule = "[[rule]]\nschema = \"shop_*\"\npg_table = \"orders\"\n\
+                columns.rename = { Cust = \"CustomerId\" }\ncolumns.drop = [\"Debug\"]\n\
+                columns.add_to_key = { Shard = \"{schema}/{table}\" }\n";
+    let settings = load(&format!("{SEED}{rule}"), &[]).unwrap();
+    let columns = &settings.rules[0].columns;
+    assert_eq!(columns.target_name("cust"), Some("CustomerId"));
+    assert_eq!(columns.target_name("DEBUG"), None);
+    assert_eq!(columns.target_name("Other"), Some("Other"));
+    let [shard] = columns.constants() else {
+        panic!("{columns:?}");
+    };
+    assert_eq!((shard.column.as_str(), shard.role), ("Shard", Role::Key));
+    let name = crate::table::TableName::new("shop_1", "t");
+    assert_eq!(shard.value(&name), "shop_1/t");
+}
+
+#[test]
+fn rules_that_contradict_themselves_or_hide_each_other_are_refused() {
+    for (rule, word) in [
+        (
+            "columns.rename = { a = \"x\" }\ncolumns.drop = [\"A\"]",
+            "renamed and dropped",
+        ),
+        (
+            "columns.rename = { a = \"x\", b = \"x\" }",
+            "two columns become x",
+        ),
+        (
+            "columns.rename = { a = \"x\" }\ncolumns.add = { x = \"1\" }",
+            "two columns become x",
+        ),
+        ("columns.add = { x = \"{shard}\" }", "{schema}"),
+        ("columns.add = { x = \"{schema\" }", "{schema}"),
+        (
+            "disjoint_keys = true\ncolumns.add_to_key = { x = \"1\" }",
+            "exclude each other",
+        ),
+        ("columns.rname = { a = \"x\" }", "\"rename\""),
+        ("[[rule]]\nschema = \"shop_1\"", "rule 1 comes first"),
+    ] {
+        let text = format!("{SEED}[[rule]]\nschema = \"shop_*\"\n{rule}\n");
+        let error = load(&text, &[]).unwrap_err().to_string();
+        assert!(error.contains(word), "{rule}: {error}");
+    }
+}
+
+#[test]
 fn a_missing_file_says_how_to_name_one() {
     let error = Settings::load(
         Path::new("/nonexistent/my.cfg"),

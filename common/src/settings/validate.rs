@@ -4,11 +4,11 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::raw::{Raw, RawDesc, RawLoader, RawMiner, RawMysql, RawRule, RawSource};
+use super::raw::{Raw, RawDesc, RawLoader, RawMetrics, RawMiner, RawMysql, RawSource, RawStatsd};
 use super::{
-    EmptyString, LoaderSettings, MinerSettings, NulByte, Pattern, ProcessEnvironment, Rule,
-    Settings, SourceSettings, SourceSslMode, StartPoint, TableList, TargetSettings, TaskSettings,
-    ZeroDate, default_server_id, start_position,
+    EmptyString, LoaderSettings, MetricsSettings, MinerSettings, NulByte, ProcessEnvironment,
+    Settings, SourceSettings, SourceSslMode, StartPoint, StatsdSettings, TableList, TargetSettings,
+    TaskSettings, ZeroDate, default_server_id, rules, start_position,
 };
 use crate::pg::Conninfo;
 use crate::position::BinlogPosition;
@@ -58,7 +58,8 @@ impl Raw {
             .unwrap_or_default();
         let tables = check.table_list(&self.binlogloader, &self.source, &database);
         let loader = self.binlogloader.validate(&mut check);
-        let rules = self.rule.into_iter().map(RawRule::validate).collect();
+        let rules = rules::validate(self.rule, &mut check.problems);
+        let metrics = metrics(self.metrics, self.statsd, &mut check);
         let Check {
             problems, notices, ..
         } = check;
@@ -74,6 +75,7 @@ impl Raw {
                     loader,
                     tables,
                     rules,
+                    metrics,
                     notices,
                 })
             }
@@ -93,13 +95,6 @@ impl Raw {
                 "concurrent_size and concurrent_ack_win are ignored: a batch is applied by one connection"
                     .into(),
             );
-        }
-        for (name, section) in [("statsd", &self.statsd), ("metrics", &self.metrics)] {
-            if section.is_some() {
-                check
-                    .notices
-                    .push(format!("[{name}] is ignored: metrics are not sent yet"));
-            }
         }
     }
 }
@@ -432,6 +427,43 @@ impl RawMiner {
     }
 }
 
+fn metrics(metrics: RawMetrics, statsd: RawStatsd, check: &mut Check) -> MetricsSettings {
+    let addresses = [
+        ("listen", &metrics.listen),
+        ("miner_listen", &metrics.miner_listen),
+    ];
+    for (key, address) in addresses {
+        let port = address.as_deref().map(|address| address.rsplit_once(':'));
+        let is_address = port.is_none_or(|split| {
+            split.is_some_and(|(host, port)| {
+                !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0)
+            })
+        });
+        if !is_address {
+            check.problems.push(format!(
+                "metrics.{key} wants HOST:PORT such as 127.0.0.1:9187"
+            ));
+        }
+    }
+    if metrics.listen.is_some() && metrics.listen == metrics.miner_listen {
+        check.problems.push(
+            "metrics.listen and miner_listen must differ: loader and miner each have a port".into(),
+        );
+    }
+    if statsd.host.is_none() && (statsd.port.is_some() || statsd.prefix.is_some()) {
+        check.problems.push("statsd.host is missing".into());
+    }
+    MetricsSettings {
+        listen: metrics.listen,
+        miner_listen: metrics.miner_listen,
+        statsd: statsd.host.map(|host| StatsdSettings {
+            host,
+            port: statsd.port.unwrap_or(8125),
+            prefix: statsd.prefix.unwrap_or_else(|| "mysql2gp".into()),
+        }),
+    }
+}
+
 impl RawLoader {
     fn validate(self, check: &mut Check) -> LoaderSettings {
         LoaderSettings {
@@ -462,19 +494,8 @@ fn is_date(text: &str) -> bool {
         parts
             .next()
             .filter(|part| part.len() == length)
-            .and_then(|part| part.parse().ok())
+            .and_then(|part| part.parse::<u16>().ok())
             .is_some_and(|number| range.contains(&number))
     };
     next(4, 1..=9999) && next(2, 1..=12) && next(2, 1..=31) && parts.next().is_none()
-}
-
-impl RawRule {
-    fn validate(self) -> Rule {
-        Rule {
-            schema: Pattern::new(self.schema.as_deref().unwrap_or("*")),
-            table: Pattern::new(self.table.as_deref().unwrap_or("*")),
-            pg_schema: self.pg_schema,
-            pg_table: self.pg_table,
-        }
-    }
 }

@@ -79,6 +79,29 @@ pub enum ApplyError {
         /// Rows that the statement deleted.
         deleted: u64,
     },
+    /// Rows that a TRUNCATE takes away cannot be told from those of other tables.
+    #[error(
+        "TRUNCATE of {} {}: target table {} may hold rows of other source tables (disjoint_keys), and nothing tells \
+         them apart; delete the rows of {} from it by hand, then `binlog_loader ack {end}`, and start the loader again",
+        place.source_table, place.transactions, place.target_table, place.source_table
+    )]
+    SharedTruncate {
+        /// Where.
+        place: Box<Place>,
+        /// End of the transaction.
+        end: String,
+    },
+    /// An insert meets a row that may be another source table's.
+    #[error(
+        "target table {} holds a row of a key that {} inserts {}: it may be another source table's, though \
+         disjoint_keys = true says that keys never meet, and is not overwritten; if it is none of another's, delete it and \
+         start the loader again, else keep the tables apart by columns.add_to_key",
+        place.target_table, place.source_table, place.transactions
+    )]
+    SharedKey {
+        /// Where.
+        place: Box<Place>,
+    },
     /// A staged row that the target column cannot take.
     #[error(
         "a row of {} {} cannot go to target table {}",
@@ -163,6 +186,8 @@ impl ApplyError {
             | Self::Refused { .. }
             | Self::OverLimit(_)
             | Self::TooManyDeleted { .. }
+            | Self::SharedTruncate { .. }
+            | Self::SharedKey { .. }
             | Self::Row { .. } => ErrorClass::Operator,
         }
     }
@@ -184,6 +209,8 @@ impl ApplyError {
             | Self::Hazards { .. }
             | Self::OverLimit(_)
             | Self::DeadLetters(_)
+            | Self::SharedTruncate { .. }
+            | Self::SharedKey { .. }
             | Self::TooManyDeleted { .. } => false,
         }
     }

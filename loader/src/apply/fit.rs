@@ -7,24 +7,32 @@ use common::pg::{Operation as _, PgError, quote_identifier};
 use common::table_change::TableChange;
 use postgres::Client;
 
+use crate::round::Statement;
 use crate::route::types::{adapter, source_type};
-use crate::route::{ValuePolicy, unique_match};
+use crate::route::{Router, unique_match};
 use crate::target::catalog::{Fill, TargetColumn, TargetTable};
 
 /// What the target would have to have; nothing when it fits.
 pub(super) fn lacking(
     client: &mut Client,
     target: &TargetTable,
-    changes: &[TableChange],
-    policy: &ValuePolicy,
+    statement: &Statement,
+    router: &Router,
 ) -> Result<Vec<String>, PgError> {
     let mut lacking = Vec::new();
-    for change in changes {
+    for change in &statement.changes {
+        let (TableChange::AddNull { column }
+        | TableChange::Drop { column }
+        | TableChange::Widen { column, .. }) = change;
+        // What a rule drops is not on the target, whatever it becomes.
+        let Some(column) = router.column_name(&statement.table, column) else {
+            continue;
+        };
         lacking.extend(match change {
-            TableChange::AddNull { column } => added(client, target, column)?,
-            TableChange::Drop { column } => dropped(target, column),
-            TableChange::Widen { column, to } => match find(target, column) {
-                Some(found) if adapter(to, found, policy).is_some() => None,
+            TableChange::AddNull { .. } => added(client, target, column)?,
+            TableChange::Drop { .. } => dropped(target, column),
+            TableChange::Widen { to, .. } => match find(target, column) {
+                Some(found) if adapter(to, found, router.policy()).is_some() => None,
                 Some(found) => Some(format!(
                     "column {} is {} and would not hold every {} value",
                     found.name,

@@ -1,10 +1,11 @@
 //! Net changes into the target: one transaction per batch, the checkpoint last.
 //!
 //! Stands behind `compact` and `route`. A table of which a batch only inserts new keys is
-//! written by one COPY; otherwise the touched keys are deleted first and the survivors copied
-//! in, so that secondary unique keys may move between rows. Where there are none and the rows
-//! are many, they replace those of their key instead. Many rows go in COPY's binary format, where
-//! their types have one. Keys are looked up by index, whatever
+//! written by one COPY; otherwise the touched keys are deleted first, those of all tables, and the
+//! survivors copied in, so that secondary unique keys may move between rows, and rows between
+//! source tables that share a target. Where there are none and the rows are many, they replace
+//! those of their key instead. Many rows go in COPY's binary format, where their types have one.
+//! Keys are looked up by index, whatever
 //! the table's size.
 //!
 //! Invariants: rows and checkpoint commit together, and only under this loader's epoch; after
@@ -19,6 +20,7 @@
 
 mod at_commit;
 mod binary;
+mod constants;
 mod error;
 mod fit;
 mod keyless;
@@ -36,6 +38,7 @@ use common::crash::{self, Point};
 use common::pg::Operation as _;
 use common::table::{DefinitionId, TableDefinition, TableName};
 
+pub use constants::look as look_at_constants;
 pub use error::{ApplyError, NotRepeated, OverLimit, Place};
 pub use single::{Written as WrittenAlone, write_row};
 
@@ -43,7 +46,7 @@ use crate::dead_letters::DeadLetters;
 use crate::layout::Layout;
 use crate::progress::{KnownFile, Progress};
 use crate::round::{Counts, Round, Statement, shorten};
-use crate::route::{Route, Router};
+use crate::route::{Route, Router, Sharing};
 use crate::target::catalog;
 use crate::target::session::{ReplicaRole, SessionError, TargetSession};
 
@@ -105,6 +108,7 @@ pub struct Applier {
     staging_id: String,
     known_file: KnownFile,
     tables: HashMap<DefinitionId, PreparedTable>,
+    sharing: Sharing,
     outcome: Outcome,
     applied: Vec<AppliedTable>,
     dead_letters: DeadLetters,
@@ -140,6 +144,7 @@ impl Applier {
             staging_id,
             known_file,
             tables: HashMap::new(),
+            sharing: Sharing::default(),
             outcome: Outcome::Committed,
             applied: Vec::new(),
             dead_letters,
@@ -317,6 +322,10 @@ impl Applier {
         let definition = &layout.definition;
         let route = route_to(&mut self.session, &self.router, definition)?;
         let client = &mut self.session.client;
+        let kept_apart = constants::look(client, &route)?;
+        let display = route.target.display();
+        self.sharing
+            .add(route.target.oid, &display, &route.source, kept_apart)?;
         let statements = TableStatements::prepare(client, &route)?;
         let binary = BinaryCopy::prepare(client, &route)?;
         let replaceable = Replace::is_possible(client, &route)?;
@@ -346,7 +355,7 @@ impl Applier {
         let client = &mut self.session.client;
         let found = catalog::find_tables(client, &address.schema, &address.table)?;
         let target = self.router.choose(&statement.table, &address, found)?;
-        let lacking = fit::lacking(client, &target, &statement.changes, self.router.policy())?;
+        let lacking = fit::lacking(client, &target, statement, &self.router)?;
         if lacking.is_empty() {
             log::info!(
                 "the target has what the statement changed table={} position={}",

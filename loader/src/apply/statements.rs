@@ -4,6 +4,7 @@ use common::pg::{Operation as _, PgError, quote_identifier};
 use postgres::{Client, Statement};
 
 use super::binary::Format;
+use super::constants::truncate_statement;
 use crate::route::Route;
 
 /// How rows are found by their key.
@@ -31,7 +32,8 @@ pub(super) struct TableStatements {
     pub(super) delete: Option<Statement>,
     pub(super) key_access: KeyAccess,
     pub(super) duplicates: Duplicates,
-    pub(super) truncate: String,
+    /// Takes the source table's rows away; `None` where others' would go with them.
+    pub(super) truncate: Option<String>,
     /// Has the table's foreign keys checked at the commit, where they are checked at all.
     pub(super) defer: Option<String>,
 }
@@ -62,7 +64,7 @@ impl TableStatements {
             } else {
                 Duplicates::Refused
             },
-            truncate: format!("truncate table {}", route.target.quoted()),
+            truncate: truncate_statement(route),
             defer: match route.target.deferrable.as_slice() {
                 [] => None,
                 names => Some(format!("set constraints {} deferred", names.join(", "))),

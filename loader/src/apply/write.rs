@@ -3,6 +3,7 @@
 
 use common::crash::{self, Point};
 use common::pg::Operation as _;
+use common::settings::Keys;
 use postgres::{Client, Statement};
 
 use super::at_commit::Checked;
@@ -11,13 +12,13 @@ use super::error::{ApplyError, OverLimit};
 use super::keyless::KeylessDelete;
 use super::refused::Search;
 use super::replace::{LEAST_ROWS, Replace};
-use super::statements::Duplicates;
+use super::statements::{Duplicates, TableStatements};
 use super::table::{At, Buffers, Copied};
 use super::{AppliedTable, Applier, Path};
 use crate::dead_letters::{DeadLetters, Item, Refusal, TakenBack};
 use crate::layout::Layout;
 use crate::round::{Overlap, Round, TableChanges};
-use crate::route::RowError;
+use crate::route::{Route, RowError};
 use crate::target::session::ReplicaRole;
 
 /// Whether a round could be written as it is.
@@ -43,22 +44,34 @@ impl Applier {
             self.dead_letters.refresh()?;
         }
         let taken_back = self.dead_letters.settle(&mut self.session.client, round)?;
-        let mut refused = Vec::new();
-        let is_checked = |table: &&TableChanges| {
+        let attempt = Attempt {
+            round,
+            checked: None,
+            path: match (round.overlap, path) {
+                (Overlap::Overlapping, Path::Straight) => Path::DeleteFirst,
+                (Overlap::Exact | Overlap::Overlapping, path) => path,
+            },
+            taken_back: &taken_back,
+        };
+        let is_checked = |table: &TableChanges| {
             checked.is_some_and(|checked| checked.definition == table.layout.id)
         };
-        let (last, first): (Vec<_>, Vec<_>) = round.tables().iter().partition(is_checked);
-        for table in first.into_iter().chain(last) {
+        let mut tables: Vec<&TableChanges> = round.tables().iter().collect();
+        // A stable sort.
+        tables.sort_by_key(|table| is_checked(table));
+        // Several source tables may go to one target table, and rows move between them: all
+        // deletes come before all inserts.
+        let mut deletes = Vec::with_capacity(tables.len());
+        for table in &tables {
+            deletes.push(self.delete_from_table(attempt, table)?);
+        }
+        let mut refused = Vec::new();
+        for (table, net_deletes) in tables.into_iter().zip(deletes) {
             let attempt = Attempt {
-                round,
-                checked: checked.filter(|_| is_checked(&table)),
-                path: match (round.overlap, path) {
-                    (Overlap::Overlapping, Path::Straight) => Path::DeleteFirst,
-                    (Overlap::Exact | Overlap::Overlapping, path) => path,
-                },
-                taken_back: &taken_back,
+                checked: checked.filter(|_| is_checked(table)),
+                ..attempt
             };
-            match self.write_table(attempt, table, &mut refused)? {
+            match self.write_table(attempt, table, net_deletes, &mut refused)? {
                 Written::All => {}
                 again @ (Written::MetDuplicate | Written::Otherwise) => return Ok(again),
             }
@@ -70,29 +83,50 @@ impl Applier {
         Ok(Written::All)
     }
 
+    /// Takes away what goes or may be there; how many rows go for good.
+    fn delete_from_table(
+        &mut self,
+        attempt: Attempt<'_>,
+        changes: &TableChanges,
+    ) -> Result<u64, ApplyError> {
+        // try_apply has prepared every table of the round.
+        let Some(table) = self.tables.get_mut(&changes.layout.id) else {
+            return Ok(0);
+        };
+        let client = &mut self.session.client;
+        let at = attempt.at(changes, &table.route, &table.statements, table.replaceable);
+        // A parent is deleted and comes back; a child may come first.
+        if self.session.replica_role == ReplicaRole::NotPermitted
+            && let Some(defer) = &table.statements.defer
+        {
+            client
+                .batch_execute(defer)
+                .operation("defer foreign keys")?;
+        }
+        if changes.truncated {
+            truncate(client, &at, &table.statements)?;
+        }
+        if changes.layout.is_keyless() {
+            delete_keyless(client, &at, &mut table.keyless, &mut self.buffer)
+        } else if attempt.path == Path::Careful {
+            at.delete_keys_carefully(client, &table.statements, &mut self.keys)
+        } else {
+            at.delete_keys(client, &table.statements, &mut self.keys, &mut self.scratch)
+        }
+    }
+
     fn write_table<'r>(
         &mut self,
         attempt: Attempt<'r>,
         changes: &'r TableChanges,
+        net_deletes: u64,
         refused: &mut Vec<(&'r Layout, Vec<(Item<'r>, Refusal)>)>,
     ) -> Result<Written, ApplyError> {
-        // try_apply has prepared every table of the round.
         let Some(table) = self.tables.get_mut(&changes.layout.id) else {
             return Ok(Written::All);
         };
         let client = &mut self.session.client;
-        let mut at = At {
-            round: attempt.round,
-            changes,
-            route: &table.route,
-            path: match (attempt.path, table.statements.duplicates) {
-                (Path::Straight, Duplicates::Unnoticed) => Path::DeleteFirst,
-                (path, _) => path,
-            },
-            replaces: false,
-            taken_back: attempt.taken_back,
-            format: Format::Text,
-        };
+        let mut at = attempt.at(changes, &table.route, &table.statements, table.replaceable);
         if let Some(binary) = &table.binary
             && at.path != Path::Careful
             && at.copies_at_least(binary::LEAST_ROWS)
@@ -107,32 +141,6 @@ impl Applier {
             }
             at.format = Format::Binary(&binary.encoders);
         }
-        // Behind a TRUNCATE there is nothing to replace.
-        at.replaces = table.replaceable
-            && at.path == Path::Straight
-            && !changes.truncated
-            && at.replacing_rows().nth(LEAST_ROWS).is_some();
-        // A parent is deleted and comes back; a child may come first.
-        if self.session.replica_role == ReplicaRole::NotPermitted
-            && let Some(defer) = &table.statements.defer
-        {
-            client
-                .batch_execute(defer)
-                .operation("defer foreign keys")?;
-        }
-        if changes.truncated {
-            client
-                .batch_execute(&table.statements.truncate)
-                .map_err(|error| at.error(&error, "truncate target table"))?;
-            crash::point(Point::LoaderTruncated);
-        }
-        let net_deletes = if changes.layout.is_keyless() {
-            delete_keyless(client, &at, &mut table.keyless, &mut self.buffer)?
-        } else if attempt.path == Path::Careful {
-            at.delete_keys_carefully(client, &table.statements, &mut self.keys)?
-        } else {
-            at.delete_keys(client, &table.statements, &mut self.keys, &mut self.scratch)?
-        };
         if let Some(checked) = attempt.checked {
             checked.check_the_rest(client)?;
         }
@@ -160,6 +168,9 @@ impl Applier {
             };
             match replace_and_copy(client, &at, &mut table.replace, copy, &mut buffers) {
                 Ok(Copied::Rows(rows)) => rows,
+                Ok(Copied::Duplicate) if at.route.keys == Keys::Disjoint => {
+                    return Err(ApplyError::SharedKey { place: at.place() });
+                }
                 Ok(Copied::Duplicate) => return Ok(Written::MetDuplicate),
                 Err(ApplyError::Row {
                     source: source @ RowError::NotBinary { .. },
@@ -190,10 +201,60 @@ impl Applier {
 #[derive(Clone, Copy)]
 struct Attempt<'r> {
     round: &'r Round,
-    path: Path,
     /// Set for the table whose rows are checked one by one as the commit would.
     checked: Option<&'r Checked>,
+    path: Path,
     taken_back: &'r TakenBack,
+}
+
+impl<'r> Attempt<'r> {
+    /// One table's changes, and how they are written.
+    fn at<'t>(
+        self,
+        changes: &'r TableChanges,
+        route: &'t Route,
+        statements: &TableStatements,
+        replaceable: bool,
+    ) -> At<'r, 't> {
+        let mut at = At {
+            round: self.round,
+            changes,
+            route,
+            path: match (self.path, statements.duplicates) {
+                (Path::Straight, Duplicates::Unnoticed) => Path::DeleteFirst,
+                (path, _) => path,
+            },
+            replaces: false,
+            taken_back: self.taken_back,
+            format: Format::Text,
+        };
+        // Behind a TRUNCATE there is nothing to replace.
+        at.replaces = replaceable
+            && at.path == Path::Straight
+            && !changes.truncated
+            && at.replacing_rows().nth(LEAST_ROWS).is_some();
+        at
+    }
+}
+
+/// Takes away all rows of the source table.
+fn truncate(
+    client: &mut Client,
+    at: &At<'_, '_>,
+    statements: &TableStatements,
+) -> Result<(), ApplyError> {
+    let Some(truncate) = &statements.truncate else {
+        let end = at.round.end.as_ref();
+        return Err(ApplyError::SharedTruncate {
+            place: at.place(),
+            end: end.map_or_else(|| "FILE:POS".into(), |end| end.position.to_string()),
+        });
+    };
+    client
+        .batch_execute(truncate)
+        .map_err(|error| at.error(&error, "truncate target table"))?;
+    crash::point(Point::LoaderTruncated);
+    Ok(())
 }
 
 /// Deletes the rows of a keyless table; how many.

@@ -126,7 +126,13 @@ fn look(
         if compactor.round().statement.is_some() {
             return Ok(Some(compactor.end().clone()));
         }
-        if !compactor.round().is_empty() {
+        let round = compactor.round();
+        // A TRUNCATE is a round of its own.
+        if round.row_events == 0 && round.tables().iter().any(|table| table.truncated) {
+            if round.end.is_some() {
+                return Ok(Some(compactor.end().clone()));
+            }
+        } else if !round.is_empty() {
             return Err(CommandError::ChangesBefore {
                 position: position.clone(),
             });

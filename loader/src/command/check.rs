@@ -1,6 +1,6 @@
 //! `check`: configuration, servers, tables; one line per check, and changes nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 
 use common::checkpoint;
@@ -11,6 +11,7 @@ use common::table::{TableDefinition, TableName};
 use postgres::Client;
 
 use super::CommandError;
+use crate::apply::look_at_constants;
 use crate::fetch;
 use crate::route::{Router, ValuePolicy};
 use crate::target::catalog;
@@ -62,13 +63,13 @@ pub fn run(settings: &Settings, out: &mut impl Write) -> Result<Option<ErrorClas
     ))?;
     let staging = connect(&mut checks, "staging", &settings.staging)?;
     let target = connect(&mut checks, "target", &settings.target.conninfo)?;
-    let mut definitions = BTreeMap::new();
+    let mut staged = Staged::default();
     if let Some(mut staging) = staging {
-        definitions = check_staging(&mut checks, settings, &mut staging)?;
+        staged = check_staging(&mut checks, settings, &mut staging)?;
     }
     if let Some(mut target) = target {
         check_target(&mut checks, settings, &mut target)?;
-        check_tables(&mut checks, settings, &mut target, &definitions)?;
+        check_tables(&mut checks, settings, &mut target, &staged)?;
     }
     Ok(checks.worst)
 }
@@ -115,12 +116,20 @@ fn one<T: for<'a> postgres::types::FromSql<'a>>(
     Ok(client.query_one(query, &[]).operation("check")?.get(0))
 }
 
-/// The newest definition of each table, if the miner has run.
+/// What staging knows of tables, if the miner has run.
+#[derive(Default)]
+struct Staged {
+    /// The newest definition of each table that has changed.
+    definitions: BTreeMap<TableName, TableDefinition>,
+    /// All tables that the list selects.
+    replicated: Vec<TableName>,
+}
+
 fn check_staging<W: Write>(
     checks: &mut Checks<'_, W>,
     settings: &Settings,
     client: &mut Client,
-) -> Result<BTreeMap<TableName, TableDefinition>, CommandError> {
+) -> Result<Staged, CommandError> {
     let exists: bool = one(client, "select to_regclass('mysql2gp.task') is not null")
         .map_err(CommandError::Staging)?;
     if !exists {
@@ -137,7 +146,7 @@ fn check_staging<W: Write>(
                 "staging: the user may not create schema mysql2gp (grant create on the database to it)",
             )?;
         }
-        return Ok(BTreeMap::new());
+        return Ok(Staged::default());
     }
     let name: String =
         one(client, "select name from mysql2gp.task").map_err(CommandError::Staging)?;
@@ -149,10 +158,22 @@ fn check_staging<W: Write>(
             &format!("staging serves task {name}, not {} (set name in [task], or use another staging database)", settings.task.name),
         )?;
     }
-    Ok(fetch::definitions(client, 0)?
-        .into_iter()
-        .map(|(_, definition)| (definition.name.clone(), definition))
-        .collect())
+    Ok(Staged {
+        definitions: fetch::definitions(client, 0)?
+            .into_iter()
+            .map(|(_, definition)| (definition.name.clone(), definition))
+            .collect(),
+        replicated: client
+            .query(
+                "select database_name, table_name from mysql2gp.replicated_table",
+                &[],
+            )
+            .operation("read the replicated tables")
+            .map_err(CommandError::Staging)?
+            .iter()
+            .map(|row| TableName::new(row.get::<_, &str>(0), row.get::<_, &str>(1)))
+            .collect(),
+    })
 }
 
 fn check_target<W: Write>(
@@ -190,7 +211,7 @@ fn check_tables<W: Write>(
     checks: &mut Checks<'_, W>,
     settings: &Settings,
     client: &mut Client,
-    definitions: &BTreeMap<TableName, TableDefinition>,
+    staged: &Staged,
 ) -> Result<(), CommandError> {
     let router = Router::new(
         &settings.rules,
@@ -200,6 +221,13 @@ fn check_tables<W: Write>(
     let replica = one::<String>(client, "show session_replication_role")
         .map_err(|error| CommandError::Session(error.into()))?
         == "replica";
+    let definitions = &staged.definitions;
+    let named: BTreeSet<TableName> = settings.tables.named().collect();
+    let known = definitions.keys().chain(&staged.replicated);
+    let tables: BTreeSet<&TableName> = known.chain(&named).collect();
+    if let Err(error) = router.conflict(tables.into_iter()) {
+        checks.fail(error.class(), &error.to_string())?;
+    }
     for definition in definitions.values() {
         check_table(checks, &router, client, definition, replica)?;
     }
@@ -262,6 +290,16 @@ fn check_table<W: Write>(
             key.join(", "),
             route.target.quoted(),
             key.join(", ")
+        ))?;
+    }
+    if let Err(error) = look_at_constants(client, &route) {
+        checks.fail(error.class(), &chain(&error))?;
+    }
+    let gone = router.columns_not_there(definition);
+    if !gone.is_empty() {
+        checks.warn(&format!(
+            "the [[rule]] of table {name} speaks of columns that it lacks: {}",
+            gone.join(", ")
         ))?;
     }
     if !route.target.truncatable {

@@ -79,6 +79,7 @@ impl OpenBatch {
         self.overlapping = round.overlap == Overlap::Overlapping;
         self.took.fetch += took.fetch;
         self.took.compact += took.compact;
+        self.took.queued_texts = took.queued_texts;
         self.apply += started.elapsed();
     }
 
@@ -93,6 +94,7 @@ impl OpenBatch {
             fetch: self.took.fetch,
             compact: self.took.compact,
             apply: self.apply,
+            queued_texts: self.took.queued_texts,
             progress,
         }
     }

@@ -34,6 +34,8 @@ pub(super) enum Work {
 pub(super) struct Took {
     pub(super) fetch: Duration,
     pub(super) compact: Duration,
+    /// Texts that wait when the round is handed over.
+    pub(super) queued_texts: usize,
 }
 
 /// Longest time that a round is filled under a backlog.
@@ -289,6 +291,7 @@ impl CompactLoop {
             self.told = end.position.clone();
         }
         self.took.compact += started.elapsed();
+        self.took.queued_texts = self.texts.len();
         let took = std::mem::take(&mut self.took);
         self.opened_at = None;
         self.pause = Pause::NeedText;

@@ -26,6 +26,7 @@ use std::time::{Duration, Instant, SystemTime};
 use common::checkpoint::Checkpoint;
 use common::crash::{self, Point};
 use common::error::chain;
+use common::metrics::Metrics;
 use common::position::BinlogPosition;
 use common::retry::Backoff;
 use common::settings::Settings;
@@ -37,6 +38,7 @@ use crate::compact::{Compactor, Limits};
 use crate::dead_letters::DeadLetters;
 use crate::error::{LoaderError, Server};
 use crate::fetch::{Fetcher, MinerRow, StagingTask};
+use crate::figures::Figures;
 use crate::progress::{Progress, StagedPosition, Timeline};
 use crate::retire::{LoaderState, Report, Reporter, Retirer};
 use crate::round::{Contradictions, Round};
@@ -66,7 +68,16 @@ const REREAD_INTERVAL: Duration = Duration::from_secs(1);
 /// # Errors
 /// When it cannot go on; its class is the exit code.
 pub fn run(settings: &Settings, until: &Until, shutdown: &Shutdown) -> Result<(), LoaderError> {
-    let (retirer, reporter) = Retirer::new(settings.staging.clone(), settings.loader.keep_applied);
+    let metrics = Metrics::start(
+        &settings.metrics,
+        &settings.task.name,
+        ("listen", settings.metrics.listen.as_deref()),
+    )?;
+    let (retirer, reporter) = Retirer::new(
+        settings.staging.clone(),
+        settings.loader.keep_applied,
+        Figures::new(&metrics),
+    );
     let retire = spawn("retire", || retirer.run())?;
     let mut runner = Runner {
         settings,
@@ -275,6 +286,9 @@ impl Runner<'_> {
             return Ok(None);
         };
         let task = fetcher.task()?;
+        router
+            .conflict(task.tables.iter().map(|table| &table.name))
+            .map_err(LoaderError::Rules)?;
         let checkpoint = match session.epoch() {
             Some(_) => session.checkpoint()?.ok_or_else(|| SessionError::Fenced {
                 task: self.settings.task.name.clone(),

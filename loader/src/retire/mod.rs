@@ -21,6 +21,7 @@ use postgres::Client;
 use postgres::error::SqlState;
 
 use crate::apply::AppliedTable;
+use crate::figures::Figures;
 use crate::progress::Progress;
 use ledger::Ledger;
 use segments::Segments;
@@ -45,6 +46,25 @@ pub enum LoaderState {
 }
 
 impl LoaderState {
+    /// All of them.
+    pub const ALL: &[Self] = &[
+        Self::Starting,
+        Self::Running,
+        Self::WaitingStaging,
+        Self::WaitingTarget,
+        Self::WaitingSpace,
+        Self::Stopped,
+        Self::Failed,
+    ];
+
+    /// Whether something is waited for.
+    pub fn is_waiting(self) -> bool {
+        match self {
+            Self::WaitingStaging | Self::WaitingTarget | Self::WaitingSpace => true,
+            Self::Starting | Self::Running | Self::Stopped | Self::Failed => false,
+        }
+    }
+
     /// As staged.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -98,6 +118,8 @@ pub struct AppliedBatch {
     pub compact: Duration,
     /// Time that the target took.
     pub apply: Duration,
+    /// Texts that waited for the merge when the batch was handed over.
+    pub queued_texts: usize,
 }
 
 /// Reports that may wait; more make the loader wait, too.
@@ -141,11 +163,12 @@ pub struct Retirer {
     prepared: bool,
     ledger: Ledger,
     segments: Segments,
+    figures: Figures,
 }
 
 impl Retirer {
     /// A retirer and where to report to it.
-    pub fn new(conninfo: Conninfo, keep_applied: Duration) -> (Self, Reporter) {
+    pub fn new(conninfo: Conninfo, keep_applied: Duration, figures: Figures) -> (Self, Reporter) {
         let (sender, receiver) = bounded(QUEUE_REPORTS);
         let retirer = Self {
             receiver,
@@ -154,6 +177,7 @@ impl Retirer {
             prepared: false,
             ledger: Ledger::default(),
             segments: Segments::new(keep_applied),
+            figures,
         };
         (retirer, Reporter { sender })
     }
@@ -169,7 +193,10 @@ impl Retirer {
                 next_write
             };
             match self.receiver.recv_deadline(due) {
-                Ok(report) => self.ledger.add(report),
+                Ok(report) => {
+                    self.figures.note(&report, self.receiver.len());
+                    self.ledger.add(report);
+                }
                 Err(RecvTimeoutError::Timeout) => {
                     let now = Instant::now();
                     let written = self.write();
@@ -179,6 +206,7 @@ impl Retirer {
                             Err(_) => 10 * WRITE_INTERVAL,
                         };
                     if now >= next_segments {
+                        self.read_status();
                         self.retire_segments();
                         next_segments = now + SEGMENT_INTERVAL;
                     }
@@ -229,6 +257,16 @@ impl Retirer {
             self.ledger.write(client)?;
         }
         Ok(())
+    }
+
+    fn read_status(&mut self) {
+        if let Some(client) = &mut self.client
+            && self.prepared
+            && let Err(error) = self.figures.read_status(client)
+        {
+            log::debug!("failed to {error}");
+            self.client = None;
+        }
     }
 
     fn retire_segments(&mut self) {

@@ -44,12 +44,48 @@ pub enum RouteError {
         /// What does not fit, with what to do.
         problems: Vec<String>,
     },
+    /// Several source tables go to one target table, and nothing keeps their rows apart.
+    #[error(
+        "source tables {} and {} both go to target table {target}: {reason}; keep their rows apart by a \
+         column that columns.add_to_key adds in their [[rule]] with a value of its own for each, or, where no two of \
+         them ever have a row of the same key, say disjoint_keys = true there",
+        tables.0, tables.1
+    )]
+    NotKeptApart {
+        /// Two of the source tables.
+        tables: Box<(TableName, TableName)>,
+        /// The target table.
+        target: String,
+        /// What is wrong.
+        reason: &'static str,
+    },
+    /// The target does not take the value of an added column.
+    #[error(
+        "target table {target_table} does not take the value that a [[rule]] gives to column {column} in rows of \
+         {source_table}, as it stands (SQLSTATE {sqlstate}): correct the value, or the column's type"
+    )]
+    Constant {
+        /// The source table.
+        source_table: Box<TableName>,
+        /// The target table.
+        target_table: String,
+        /// The column.
+        column: String,
+        /// What the target says.
+        sqlstate: String,
+    },
 }
 
 impl RouteError {
     /// What to do about it: the message says.
     pub fn class(&self) -> ErrorClass {
-        ErrorClass::Operator
+        match self {
+            Self::NotKeptApart { .. } => ErrorClass::Usage,
+            Self::NoTable { .. }
+            | Self::AmbiguousTable { .. }
+            | Self::Misfit { .. }
+            | Self::Constant { .. } => ErrorClass::Operator,
+        }
     }
 }
 

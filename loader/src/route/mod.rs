@@ -11,15 +11,19 @@ pub mod cell;
 
 mod error;
 
+mod sharing;
+
 pub mod types;
 
 use common::pg::quote_identifier;
-use common::settings::Rule;
+use common::settings::{ColumnRules, Keys, Role, Rule};
+use common::staging::codec;
 use common::table::{Column, TableDefinition, TableName};
 
 pub use binary::{Encoder, NotBinary};
 pub use cell::{Adapter, CellError};
 pub use error::{RouteError, RowError};
+pub use sharing::{KeptApart, Sharing};
 pub use types::ValuePolicy;
 
 use crate::target::catalog::{Fill, RelationKind, TargetColumn, TargetTable};
@@ -48,9 +52,25 @@ pub struct Route {
     pub source: TableName,
     /// The target table.
     pub target: TargetTable,
+    /// What the rules say of rows of other sources in the same target table.
+    pub keys: Keys,
     cells: Vec<Cell>,
+    /// Columns that the rules add; rows have them behind the others.
+    constants: Vec<ConstantCell>,
     verbatim: bool,
     key: Vec<KeyColumn>,
+}
+
+/// A column that has the same value in all rows of one source table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConstantCell {
+    /// Whether it belongs to the key.
+    pub role: Role,
+    /// The value.
+    pub value: String,
+    target: usize,
+    /// As COPY text.
+    escaped: Vec<u8>,
 }
 
 #[derive(Debug)]
@@ -58,7 +78,8 @@ struct Cell {
     /// Number of the column in the definition.
     source: usize,
     source_name: String,
-    target: usize,
+    /// `None` when a rule drops the column.
+    target: Option<usize>,
     adapter: Adapter,
 }
 
@@ -85,9 +106,35 @@ impl Router {
         &self.policy
     }
 
+    /// The rule that decides about a table.
+    fn rule(&self, source: &TableName) -> Option<&Rule> {
+        self.rules.iter().find(|rule| rule.matches(source))
+    }
+
+    /// The name that a source column has on the target; `None` when a rule drops it.
+    pub fn column_name<'a>(&'a self, source: &TableName, column: &'a str) -> Option<&'a str> {
+        match self.rule(source) {
+            Some(rule) => rule.columns.target_name(column),
+            None => Some(column),
+        }
+    }
+
+    /// Columns that the table's rule speaks of and the table does not have.
+    pub fn columns_not_there(&self, definition: &TableDefinition) -> Vec<&str> {
+        let has = |name: &str| {
+            let mut columns = definition.columns.iter();
+            columns.any(|column| column.name.to_lowercase() == name)
+        };
+        self.rule(&definition.name)
+            .into_iter()
+            .flat_map(|rule| rule.columns.named())
+            .filter(|name| !has(name))
+            .collect()
+    }
+
     /// Where the rules send a table.
     pub fn address(&self, source: &TableName) -> Address {
-        let rule = self.rules.iter().find(|rule| rule.matches(source));
+        let rule = self.rule(source);
         Address {
             schema: rule
                 .and_then(|rule| rule.pg_schema.clone())
@@ -138,12 +185,15 @@ impl Router {
         if !target.writable {
             problems.push("grant select, insert and delete on it to the loader's user".into());
         }
+        let no_rules = ColumnRules::default();
+        let rule = self.rule(&definition.name);
+        let rules = rule.map_or(&no_rules, |rule| &rule.columns);
         let mut cells: Vec<Cell> = definition
             .columns
             .iter()
             .enumerate()
             .filter_map(
-                |(number, column)| match self.cell(number, column, &target) {
+                |(number, column)| match self.cell(number, column, rules, &target) {
                     Ok(cell) => Some(cell),
                     Err(problem) => {
                         problems.push(problem);
@@ -152,7 +202,10 @@ impl Router {
                 },
             )
             .collect();
-        for column in target_only(&target, &cells) {
+        problems.extend(dropped_key_columns(definition, rules));
+        let constants = self.constants(definition, rules, &target, &mut problems);
+        problems.extend(written_twice(&target, &cells, &constants));
+        for column in target_only(&target, &cells, &constants) {
             if column.not_null && column.fill == Fill::Null {
                 problems.push(format!(
                     "its column {} is not null and has no default, and the source lacks it: alter table {} alter column {} set default ...",
@@ -166,7 +219,10 @@ impl Router {
             .key_columns()
             .iter()
             .filter_map(|column| cells.iter().find(|cell| cell.source == *column));
-        for column in key_cells.filter_map(|cell| target.columns.get(cell.target)) {
+        let key_targets = key_cells
+            .filter_map(|cell| cell.target)
+            .chain(key_constants(&constants).map(|constant| constant.target));
+        for column in key_targets.filter_map(|number| target.columns.get(number)) {
             if !column.deterministic {
                 problems.push(format!(
                     "key column {name} has a collation that takes different texts for equal, and would take one row for \
@@ -197,19 +253,81 @@ impl Router {
             .filter_map(|&column| cells.get(column))
             .filter_map(|cell| key_column(cell, &target))
             .collect();
-        let verbatim = cells.iter().all(|cell| cell.adapter == Adapter::Verbatim);
+        let verbatim =
+            constants.is_empty() && cells.iter().all(|cell| cell.adapter == Adapter::Verbatim);
         Ok(Route {
             source: definition.name.clone(),
             target,
+            keys: rule.map_or(Keys::OfEachTable, |rule| rule.keys),
             cells,
+            constants,
             verbatim,
             key,
         })
     }
 
-    fn cell(&self, number: usize, column: &Column, target: &TargetTable) -> Result<Cell, String> {
+    /// The columns that the rules add; what does not fit goes to `problems`.
+    fn constants(
+        &self,
+        definition: &TableDefinition,
+        rules: &ColumnRules,
+        target: &TargetTable,
+        problems: &mut Vec<String>,
+    ) -> Vec<ConstantCell> {
+        let mut constants = Vec::new();
+        for constant in rules.constants() {
+            let names = target.columns.iter().map(|column| &column.name);
+            let number = unique_match(&constant.column, names).ok().flatten();
+            let Some((number, column)) =
+                number.and_then(|number| Some((number, target.columns.get(number)?)))
+            else {
+                problems.push(format!(
+                    "it lacks column {}, which a rule adds: alter table {} add column {} text",
+                    constant.column,
+                    target.quoted(),
+                    quote_identifier(&constant.column),
+                ));
+                continue;
+            };
+            if column.fill == Fill::Generated {
+                problems.push(format!("column {} is generated there", column.name));
+            }
+            if constant.role == Role::Key && !types::tells_apart(column) {
+                problems.push(format!(
+                    "column {} is {}, which a rule adds to the key: make it text, varchar, an integer, uuid or an enum",
+                    column.name, column.type_text
+                ));
+            }
+            let value = constant.value(&definition.name);
+            let mut escaped = Vec::new();
+            codec::escape(value.as_bytes(), &mut escaped);
+            constants.push(ConstantCell {
+                role: constant.role,
+                target: number,
+                escaped,
+                value,
+            });
+        }
+        constants
+    }
+
+    fn cell(
+        &self,
+        number: usize,
+        column: &Column,
+        rules: &ColumnRules,
+        target: &TargetTable,
+    ) -> Result<Cell, String> {
+        let Some(name) = rules.target_name(&column.name) else {
+            return Ok(Cell {
+                source: number,
+                source_name: column.name.clone(),
+                target: None,
+                adapter: Adapter::Skip,
+            });
+        };
         let names = target.columns.iter().map(|column| &column.name);
-        let found = unique_match(&column.name, names).map_err(|candidates| {
+        let found = unique_match(name, names).map_err(|candidates| {
             format!(
                 "column {} matches several columns: {}",
                 column.name,
@@ -219,9 +337,9 @@ impl Router {
         let missing = || {
             format!(
                 "it lacks column {}: alter table {} add column {} {}",
-                column.name,
+                name,
                 target.quoted(),
-                quote_identifier(&column.name),
+                quote_identifier(name),
                 types::default_type(&column.column_type)
             )
         };
@@ -253,27 +371,79 @@ impl Router {
         Ok(Cell {
             source: number,
             source_name: column.name.clone(),
-            target: position,
+            target: Some(position),
             adapter,
         })
     }
+}
+
+/// What tells rows apart cannot be left out.
+fn dropped_key_columns<'a>(
+    definition: &'a TableDefinition,
+    rules: &'a ColumnRules,
+) -> impl Iterator<Item = String> + use<'a> {
+    definition
+        .key_columns()
+        .iter()
+        .filter_map(|&column| definition.columns.get(column))
+        .filter(|column| rules.target_name(&column.name).is_none())
+        .map(|column| {
+            format!(
+                "a rule drops column {}, which belongs to the key of the source table: rows could not be told apart; take \
+                 it out of columns.drop",
+                column.name
+            )
+        })
+}
+
+/// Target columns that several columns of a row would go to.
+fn written_twice(target: &TargetTable, cells: &[Cell], constants: &[ConstantCell]) -> Vec<String> {
+    let written = |number: usize| {
+        cells
+            .iter()
+            .filter(|cell| cell.target == Some(number))
+            .count()
+            + constants
+                .iter()
+                .filter(|constant| constant.target == number)
+                .count()
+    };
+    let columns = target.columns.iter().enumerate();
+    columns
+        .filter(|(number, _)| written(*number) > 1)
+        .map(|(_, column)| {
+            format!(
+                "several columns go to its column {}: rename or drop one of them in the [[rule]]",
+                column.name
+            )
+        })
+        .collect()
+}
+
+fn key_constants(constants: &[ConstantCell]) -> impl Iterator<Item = &ConstantCell> {
+    constants
+        .iter()
+        .filter(|constant| constant.role == Role::Key)
 }
 
 /// Columns that no source column goes to, and that the target does not compute.
 fn target_only<'a>(
     target: &'a TargetTable,
     cells: &'a [Cell],
+    constants: &'a [ConstantCell],
 ) -> impl Iterator<Item = &'a TargetColumn> {
     (0..)
         .zip(&target.columns)
         .filter(|(number, column)| {
-            column.fill != Fill::Generated && !cells.iter().any(|cell| cell.target == *number)
+            column.fill != Fill::Generated
+                && !cells.iter().any(|cell| cell.target == Some(*number))
+                && !constants.iter().any(|constant| constant.target == *number)
         })
         .map(|(_, column)| column)
 }
 
 fn key_column(cell: &Cell, target: &TargetTable) -> Option<KeyColumn> {
-    let column = target.columns.get(cell.target)?;
+    let column = target.columns.get(cell.target?)?;
     Some(KeyColumn {
         name: column.name.clone(),
         base_type_text: column.base_type_text.clone(),
@@ -309,25 +479,37 @@ impl Route {
         self.cells
             .iter()
             .filter(|cell| cell.adapter != Adapter::Skip)
-            .filter_map(|cell| self.target.columns.get(cell.target))
+            .filter_map(|cell| cell.target)
+            .chain(self.constants.iter().map(|constant| constant.target))
+            .filter_map(|number| self.target.columns.get(number))
     }
 
-    /// Names of the key columns on the target, in key order.
+    /// Names of the key columns on the target, in key order; none for a keyless table.
     pub fn key_names(&self) -> Vec<&str> {
-        self.key.iter().map(|column| column.name.as_str()).collect()
+        self.key_types().map(|(name, _)| name).collect()
     }
 
-    /// Key columns with the types that key texts are cast to.
+    /// Key columns with the types that key texts are cast to, those that a rule adds last.
     pub fn key_types(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.key
+        let own = self.key.iter();
+        let added = self
+            .constant_columns()
+            .filter(|(constant, _)| constant.role == Role::Key && !self.key.is_empty());
+        own.map(|column| (column.name.as_str(), column.base_type_text.as_str()))
+            .chain(added.map(|(_, column)| (column.name.as_str(), column.base_type_text.as_str())))
+    }
+
+    /// Columns that a rule adds, with their value.
+    pub fn constant_columns(&self) -> impl Iterator<Item = (&ConstantCell, &TargetColumn)> {
+        self.constants
             .iter()
-            .map(|column| (column.name.as_str(), column.base_type_text.as_str()))
+            .filter_map(|constant| Some((constant, self.target.columns.get(constant.target)?)))
     }
 
     /// Target columns that the source lacks: they get their default whenever a row is
     /// replaced.
     pub fn target_only_columns(&self) -> Vec<&str> {
-        target_only(&self.target, &self.cells)
+        target_only(&self.target, &self.cells, &self.constants)
             .map(|column| column.name.as_str())
             .collect()
     }
@@ -362,6 +544,13 @@ impl Route {
         }
         if values.next().is_some() {
             return Err(RowError::CellCount);
+        }
+        for constant in &self.constants {
+            if !first {
+                out.push(b'\t');
+            }
+            first = false;
+            out.extend_from_slice(&constant.escaped);
         }
         out.push(b'\n');
         Ok(())
@@ -406,6 +595,14 @@ impl Route {
                     column: cell.source_name.clone(),
                 })?;
         }
+        for (constant, column) in self.constant_columns() {
+            let encoder = encoders.next().ok_or(RowError::CellCount)?;
+            encoder
+                .write(&constant.escaped, out)
+                .map_err(|NotBinary| RowError::NotBinary {
+                    column: column.name.clone(),
+                })?;
+        }
         match (ends.next(), encoders.next()) {
             (None, None) => Ok(()),
             _ => Err(RowError::CellCount),
@@ -433,6 +630,9 @@ impl Route {
                     error,
                 })?;
             take(number, adapted);
+        }
+        for (number, constant) in (self.key.len()..).zip(key_constants(&self.constants)) {
+            take(number, &constant.escaped);
         }
         match values.next() {
             None => Ok(()),

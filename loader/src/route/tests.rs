@@ -1,6 +1,6 @@
 //! Names, columns and rows on their way to the target.
 
-use common::settings::{EmptyString, Pattern, ZeroDate};
+use common::settings::{ColumnRules, EmptyString, Keys, Pattern, ZeroDate};
 use common::table::{ColumnType, IntegerWidth, Key, Sign};
 
 use super::*;
@@ -81,6 +81,8 @@ fn the_first_matching_rule_decides_where_a_table_goes() {
         table: Pattern::new(table),
         pg_schema: pg_schema.map(str::to_owned),
         pg_table: pg_table.map(str::to_owned),
+        keys: Keys::OfEachTable,
+        columns: ColumnRules::default(),
     };
     let router = router(vec![
         rule("o*", Some("sales"), None),

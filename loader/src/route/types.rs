@@ -104,6 +104,13 @@ pub fn adapter(
     }
 }
 
+/// Whether values of the column are equal only where their texts are, so that they may tell
+/// the rows of several sources apart.
+pub fn tells_apart(target: &TargetColumn) -> bool {
+    const TYPES: &[&str] = &["text", "varchar", "int2", "int4", "int8", "uuid"];
+    target.is_enum || TYPES.contains(&target.type_name.as_str())
+}
+
 /// The type that a target column should have, for messages.
 pub fn default_type(source: &ColumnType) -> String {
     match source {

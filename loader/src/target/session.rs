@@ -485,7 +485,8 @@ pub fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-fn quote_literal(text: &str) -> String {
+/// A text as an SQL literal.
+pub(crate) fn quote_literal(text: &str) -> String {
     // standard_conforming_strings is on in our sessions.
     format!("'{}'", text.replace('\'', "''"))
 }

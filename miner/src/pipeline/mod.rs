@@ -19,9 +19,10 @@ pub use bound::Bound;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use common::error::{ErrorClass, chain};
+use common::metrics::Metrics;
 use common::position::{BinlogPosition, LogId};
 use common::settings::Settings;
 use common::shutdown::{Shutdown, Waited};
@@ -30,6 +31,7 @@ use log::{info, warn};
 
 use crate::assemble::Assembler;
 use crate::error::MinerError;
+use crate::figures::{Figures, UnitFigures};
 use crate::filter::{FilterSettings, Tables};
 use crate::history::History;
 use crate::source::{Catalog, EventStream, SourceError, SourceSession, Unlogged};
@@ -37,7 +39,7 @@ use crate::stage::{Message, NewTimeline, Stager, StagingSession};
 
 use assembly::{Assembly, AssemblySettings, Channels};
 use outage::Outage;
-use queue::{LotSender, Peer, Received, Urgency};
+use queue::{Gauge, LotSender, Peer, Received, Urgency};
 use report::{REPORT_INTERVAL, Report};
 use start::From;
 
@@ -50,6 +52,13 @@ const WAIT_STEP: Duration = Duration::from_secs(1);
 /// Whatever trying again does not help; with `--once` also servers that stay away.
 pub fn run(settings: &Settings, bound: &Bound, shutdown: &Shutdown) -> Result<(), MinerError> {
     announce(settings);
+    let metrics = Metrics::start(
+        &settings.metrics,
+        &settings.task.name,
+        ("miner_listen", settings.metrics.miner_listen.as_deref()),
+    )?;
+    let mut figures = Figures::new(&metrics);
+    figures.enter("starting");
     let mut bound = bound.clone();
     let mut session = None;
     let mut outage = Outage::default();
@@ -60,6 +69,7 @@ pub fn run(settings: &Settings, bound: &Bound, shutdown: &Shutdown) -> Result<()
             shutdown,
             outage: &mut outage,
             epoch: &mut epoch,
+            figures: &mut figures,
         };
         let mut error = match attempt.run(&mut session, &mut bound) {
             Ok(()) => break,
@@ -75,14 +85,17 @@ pub fn run(settings: &Settings, bound: &Bound, shutdown: &Shutdown) -> Result<()
             break;
         }
         if error.class() != ErrorClass::Unreachable {
+            figures.enter("failed");
             report_failure(&mut session, "failed", &error);
             return Err(error);
         }
+        figures.enter(waiting_state(&error));
         report_failure(&mut session, waiting_state(&error), &error);
         if outage.wait(settings, &bound, &error, shutdown)? == Waited::Stop {
             break;
         }
     }
+    figures.enter("stopped");
     if let Some(session) = &mut session {
         session.set_state("stopped", None)?;
     }
@@ -138,6 +151,7 @@ struct Attempt<'a> {
     outage: &'a mut Outage,
     /// Of the last session on staging.
     epoch: &'a mut Option<i64>,
+    figures: &'a mut Figures,
 }
 
 impl Attempt<'_> {
@@ -167,6 +181,8 @@ impl Attempt<'_> {
             }
         };
         self.outage.connected();
+        self.figures.begin(prepared.sequences);
+        self.figures.enter("running");
         let Some(open) = session.take() else {
             return Ok(());
         };
@@ -280,6 +296,7 @@ impl Attempt<'_> {
         bound: &Bound,
     ) -> (Result<(), MinerError>, Option<StagingSession>) {
         let (event_sender, events) = queue::queue(self.settings.miner.queue_bytes);
+        let queued = events.gauge();
         let (unit_sender, units) = bounded(1);
         let (idle_sender, writer_idle) = bounded(1);
         if let Err(error) = spawn_source(prepared.stream, event_sender) {
@@ -308,7 +325,7 @@ impl Attempt<'_> {
                 .map_err(|_| MinerError::Thread { name: "assembly" })?;
             // The status says so after a panic, too.
             let staged = catch_unwind(AssertUnwindSafe(|| {
-                self.stage(&mut stager, &units, &idle_sender)
+                self.stage(&mut stager, &units, &idle_sender, &queued)
             }))
             .unwrap_or(Err(MinerError::Thread { name: "staging" }));
             // The assembly thread may be waiting to hand something over.
@@ -334,6 +351,7 @@ impl Attempt<'_> {
         stager: &mut Stager,
         units: &Receiver<Message>,
         writer_idle: &Sender<()>,
+        queued: &Gauge<Received>,
     ) -> Result<(), MinerError> {
         let mut report = Report::new();
         loop {
@@ -351,7 +369,10 @@ impl Attempt<'_> {
                 }
             };
             report.note(&message);
+            self.figures.queued(queued.bytes(), units.len());
+            let (unit, started) = (UnitFigures::of(&message), Instant::now());
             stager.handle(message)?;
+            self.figures.staged(unit, started.elapsed());
             self.outage.staged();
             self.wait_for_space(stager)?;
             report.print_when_due();
@@ -372,6 +393,7 @@ impl Attempt<'_> {
                 }
                 continue;
             };
+            self.figures.staging_bytes(bytes);
             if bytes >= miner.staging_hard_limit {
                 return Err(MinerError::StagingFull {
                     bytes,
@@ -381,6 +403,7 @@ impl Attempt<'_> {
             if bytes < miner.staging_soft_limit {
                 if waiting {
                     info!("go on staging_bytes={bytes}");
+                    self.figures.enter("running");
                     stager.session().set_state("running", None)?;
                 }
                 return Ok(());
@@ -391,6 +414,7 @@ impl Attempt<'_> {
                     "wait for the loader: staging holds bytes={bytes} staging_soft_limit={}",
                     miner.staging_soft_limit
                 );
+                self.figures.enter("waiting_space");
                 stager.session().set_state("waiting_space", None)?;
             }
         }

@@ -191,9 +191,24 @@ impl<T> LotReceiver<T> {
         self.taken = lot.items.into_iter();
     }
 
+    /// Tells others what is in flight.
+    pub(super) fn gauge(&self) -> Gauge<T> {
+        Gauge(Arc::clone(&self.shared))
+    }
+
     /// Rings when items have come since `next` found none; disconnected with the sender.
     pub(super) fn bell(&self) -> &Receiver<()> {
         &self.bell
+    }
+}
+
+/// Tells how much is in flight.
+pub(super) struct Gauge<T>(Arc<Shared<T>>);
+
+impl<T> Gauge<T> {
+    /// Bytes that are sent, and not yet done with.
+    pub(super) fn bytes(&self) -> usize {
+        self.0.lock().bytes
     }
 }
 

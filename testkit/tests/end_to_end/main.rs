@@ -26,6 +26,12 @@ mod sources;
 /// Tables that do not fit, statements that are not carried.
 mod tables;
 
+/// Figures for Prometheus and statsd.
+mod metrics;
+
+/// Rules: several sources into one target table, columns that are renamed, dropped and added.
+mod mapping;
+
 /// Columns that events and tables see differently.
 mod columns;
 /// Rows that the target refuses.
