@@ -16,6 +16,9 @@ use crate::rig::{DATABASE, Rig, SCHEMA, SOON, Task, launch};
 use crate::tally::{Position, Tally};
 use crate::writer::{MORE_SOURCE_TABLES, MORE_TABLES, MORE_TARGET_TABLES, Mode, Writer};
 
+/// How often the backlog is looked at.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
 /// SIGABRT, of which a program dies at a named place.
 pub(crate) const ABORTED: i32 = 6;
 
@@ -66,6 +69,8 @@ pub(crate) struct Site {
     pub(crate) loader: Runner,
     pub(crate) tally: Tally,
     started: Instant,
+    /// When the backlog was looked at.
+    looked_at: Instant,
 }
 
 impl Site {
@@ -136,6 +141,7 @@ impl Site {
             writer,
             tally: Tally::default(),
             started: Instant::now(),
+            looked_at: Instant::now(),
         }
     }
 
@@ -215,6 +221,16 @@ impl Site {
         }
         if let Some(applied) = self.applied() {
             self.tally.applied(&applied);
+            if self.looked_at.elapsed() >= LOOK_INTERVAL {
+                self.looked_at = Instant::now();
+                let (file, end) = self.rig.source.binlog_end();
+                let backlog = if file == applied.0 {
+                    end.saturating_sub(applied.1)
+                } else {
+                    0
+                };
+                self.writer.mind_backlog(backlog);
+            }
         }
     }
 

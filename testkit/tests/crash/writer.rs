@@ -34,6 +34,10 @@ pub(crate) const MORE_TABLES: &[&str] = &["prepared_rows", "emptied", "wide"];
 /// Time between two transactions: the servers share the machine with the programs.
 const PACE: Duration = Duration::from_millis(10);
 
+/// The same, where the programs have fallen behind: on a busy machine a backlog would grow for
+/// good, and every recovery take longer.
+const SLOW_PACE: Duration = Duration::from_millis(200);
+
 /// Rows of the largest table at which it is emptied.
 const MANY_ACCOUNTS: usize = 1200;
 
@@ -70,6 +74,7 @@ enum Source {
 struct State {
     mode: Mode,
     source: Source,
+    pace: Duration,
     /// Transactions in the current mode.
     steps: u64,
     resting: bool,
@@ -99,6 +104,7 @@ impl Writer {
             state: Mutex::new(State {
                 mode: Mode::Mixed,
                 source: Source::Stays,
+                pace: PACE,
                 steps: 0,
                 resting: false,
             }),
@@ -139,6 +145,12 @@ impl Writer {
                 }
         });
         assert!(done && !self.has_ended(), "the writer hangs or has failed");
+    }
+
+    /// Writes less while so many bytes of the log are not applied.
+    pub(crate) fn mind_backlog(&self, bytes: u64) {
+        const MANY_BYTES: u64 = 32 << 20;
+        self.shared.lock().pace = if bytes > MANY_BYTES { SLOW_PACE } else { PACE };
     }
 
     /// Breaks the source in the middle of transactions, and waits until they go on.
@@ -198,9 +210,10 @@ fn write(shared: &Shared, mut pen: Pen) {
         if connection.is_some() && state.mode == mode {
             state.steps += 1;
         }
+        let pace = state.pace;
         let _ = shared
             .changed
-            .wait_timeout_while(state, PACE, |state| state.mode == mode)
+            .wait_timeout_while(state, pace, |state| state.mode == mode)
             .unwrap();
     }
 }
