@@ -420,3 +420,27 @@ fn a_miner_that_starts_again_begins_a_segment_with_its_first_chunk() {
     bench.once();
     assert_eq!(bench.rows(COUNT), ["3"]);
 }
+
+#[test]
+fn a_gap_beyond_all_time_holds_a_batch_until_it_is_full() {
+    let mut bench = Bench::new(ITEMS);
+    bench.set("binlogloader", "load_batch", 2);
+    bench.set("binlogloader", "load_batch_gap", u64::MAX);
+    let items = define_items(&mut bench);
+    let running = bench.start(&[]);
+    for id in 0..2 {
+        bench.staged.transaction(|t| {
+            t.insert(items, &format!("{id}\tn"));
+        });
+    }
+    let end = bench.staged.offset.to_string();
+    wait_until(TIMEOUT, "both rows", || {
+        bench.staging_rows("select applied_pos from mysql2gp.status") == [end.clone()]
+    });
+    drop(running);
+    bench.staged.transaction(|t| {
+        t.insert(items, "2\tn");
+    });
+    bench.once();
+    assert_eq!(bench.rows(COUNT), ["3"]);
+}

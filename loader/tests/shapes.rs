@@ -265,6 +265,27 @@ fn what_a_constraint_trigger_raises_at_the_commit_is_found_though_it_names_no_ta
     assert_eq!(bench.staging_rows(LETTERS), ["others|insert|2|P0001"]);
 }
 
+/// The checkpoint's own statement divides by zero where the loader is fenced.
+#[test]
+fn a_trigger_that_divides_by_zero_at_the_commit_is_no_other_loader() {
+    let mut bench = Bench::new(
+        "create table items (id integer primary key, name varchar(20)); \
+         create function divide() returns trigger language plpgsql as \
+         $$ begin perform 1 / length(new.name); return null; end $$; \
+         create constraint trigger divide after insert on items deferrable initially deferred \
+         for each row execute function divide(); \
+         alter table items enable always trigger divide",
+    );
+    let items = define(&mut bench, "items", &["id", "name"], &["id"]);
+    bench.set("desc.pgsql", "ignore_copy_error_count_each_table", 1);
+    bench.staged.transaction(|t| {
+        t.insert(items, "1\tone").insert(items, "2\t");
+    });
+    bench.once();
+    assert_eq!(bench.rows("select id from items"), ["1"]);
+    assert_eq!(bench.staging_rows(LETTERS), ["items|insert|2|22012"]);
+}
+
 #[test]
 fn triggers_and_foreign_keys_of_a_partition_are_refused_without_the_replica_role() {
     for (trouble, named) in [

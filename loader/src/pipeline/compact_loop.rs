@@ -145,13 +145,18 @@ impl CompactLoop {
         };
         let now = Instant::now();
         let at = if !self.drained || self.pace.is_catching_up(now) {
-            opened_at + BACKLOG_TIME
+            opened_at.checked_add(BACKLOG_TIME)
         } else if round.row_events >= self.load_batch {
             return Due::Now;
         } else {
-            opened_at + self.load_batch_gap
+            opened_at.checked_add(self.load_batch_gap)
         };
-        if at <= now { Due::Now } else { Due::At(at) }
+        match at {
+            Some(at) if at <= now => Due::Now,
+            Some(at) => Due::At(at),
+            // Beyond what the clock can tell.
+            None => Due::Later,
+        }
     }
 
     /// A round that must end is not filled further.

@@ -395,6 +395,8 @@ impl TargetSession {
         let result = self.client.batch_execute(&statement);
         if let Err(error) = &result
             && error.code() == Some(&SqlState::DIVISION_BY_ZERO)
+            // That of a trigger says where.
+            && error.as_db_error().is_some_and(|db| db.where_().is_none())
         {
             return Err(SessionError::Fenced {
                 task: self.task.clone(),

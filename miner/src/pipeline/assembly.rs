@@ -133,6 +133,7 @@ impl<'a> Assembly<'a> {
                         return Ok(());
                     }
                 }
+                Next::SourceFailed => return Err(MinerError::Thread { name: "source" }),
                 Next::Stop => {
                     self.hand_over_end();
                     return Ok(());
@@ -152,8 +153,8 @@ impl<'a> Assembly<'a> {
             }
             select! {
                 recv(self.channels.events.bell()) -> rung => if rung.is_err() {
-                    // What it sent last may have come since.
-                    return self.channels.events.next().map_or(Next::Stop, Next::Event);
+                    // What it sent last may have come since. It ends with an error, or fails.
+                    return self.channels.events.next().map_or(Next::SourceFailed, Next::Event);
                 },
                 recv(self.channels.writer_idle) -> idle => return match idle {
                     Ok(()) => Next::WriterIdle,
@@ -420,5 +421,7 @@ impl<'a> Assembly<'a> {
 enum Next {
     Event(Received),
     WriterIdle,
+    /// The source thread is gone without an error.
+    SourceFailed,
     Stop,
 }

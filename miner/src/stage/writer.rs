@@ -83,6 +83,10 @@ pub enum Message {
 /// A segment ends when it holds this much, so that staging can be retired piece by piece.
 const SEGMENT_BYTES: u64 = 64 << 20;
 
+/// Nothing is open any more, and the status says so.
+const ROLL_BACK: &str =
+    "rollback; select setval('mysql2gp.open_event_seq', event_seq) from mysql2gp.miner";
+
 /// How often the size of staging is looked at.
 const SIZE_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -132,7 +136,7 @@ impl Stager {
     pub fn into_session(mut self) -> StagingSession {
         if self.in_transaction {
             // If this fails the connection is gone, and the next statement will say so.
-            let _ = self.session.client.batch_execute("rollback");
+            let _ = self.session.client.batch_execute(ROLL_BACK);
         }
         self.session
     }
@@ -381,9 +385,7 @@ impl Stager {
         }
         self.session
             .client
-            .batch_execute(
-                "rollback; select setval('mysql2gp.open_event_seq', event_seq) from mysql2gp.miner",
-            )
+            .batch_execute(ROLL_BACK)
             .operation("roll back staging transaction")?;
         crash::point(Point::MinerAbandoned);
         self.in_transaction = false;

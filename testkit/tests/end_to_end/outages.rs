@@ -328,3 +328,40 @@ fn a_loader_that_waits_for_the_miner_leaves_no_error_in_the_servers_logs() {
         assert!(!log.contains("ERROR"), "{log}");
     }
 }
+
+#[test]
+fn a_transaction_that_is_cut_off_leaves_no_backlog() {
+    let proxied = Proxied::start();
+    let Proxied { rig, task, .. } = &proxied;
+    rig.source_sql(&["create table wide (id int primary key, v varchar(400))"]);
+    let files = task.config.write();
+    let mut mining = miner(&files, &[]);
+    rig.wait_staged(task);
+    let before = rig.status_of(task, "backlog_rows");
+    // Far more than fits between the source and the miner.
+    let doubled: Vec<String> = (0..17)
+        .map(|power| format!("insert into wide select id + {}, v from wide", 1 << power))
+        .collect();
+    let mut statements = vec!["begin", "insert into wide values (1, repeat('x', 400))"];
+    statements.extend(doubled.iter().map(String::as_str));
+    statements.push("commit");
+    rig.source_sql(&statements);
+    wait_until(SOON, "a part of the transaction", || {
+        rig.status_of(task, "backlog_rows") != before
+    });
+    proxied.source.cut();
+    wait_until(SOON, "waiting_source", || {
+        rig.status_of(task, "miner_state") == json!("waiting_source")
+    });
+    assert_eq!(rig.status_of(task, "backlog_rows"), before);
+    assert_stops(&mut mining);
+    proxied.source.resume();
+    let mut mining = miner(&files, &[]);
+    wait_until(SOON, "a part of the transaction", || {
+        rig.status_of(task, "backlog_rows") != before
+    });
+    proxied.source.stall();
+    mining.sigterm();
+    assert_ends(&mut mining, 0, &[]);
+    assert_eq!(rig.status_of(task, "backlog_rows"), before);
+}
