@@ -1,9 +1,9 @@
 //! The compact thread: decides when a round goes to the target.
 //!
 //! With nothing more staged a round goes as soon as `load_batch` events or `load_batch_gap`
-//! allow it and the target is free. Under a backlog, in staging or at the source, it goes when
-//! it is full, or when it has been filling for a while, so that hot keys merge away and
-//! progress still shows.
+//! allow it and the target is free. Under a backlog, in staging or, where events merge, at the
+//! source, it goes when it is full, or when it has been filling for a while, so that hot keys
+//! merge away and progress still shows.
 
 use std::time::{Duration, Instant};
 
@@ -144,7 +144,7 @@ impl CompactLoop {
             return Due::Later;
         };
         let now = Instant::now();
-        let at = if !self.drained || self.pace.is_catching_up(now) {
+        let at = if !self.drained || (round.merges_well() && self.pace.is_catching_up(now)) {
             opened_at.checked_add(BACKLOG_TIME)
         } else if round.row_events >= self.load_batch {
             return Due::Now;
