@@ -402,8 +402,8 @@ impl RawDesc {
 impl RawMiner {
     fn validate(self, check: &mut Check) -> MinerSettings {
         let settings = MinerSettings {
-            stage_batch_bytes: self.stage_batch_bytes.unwrap_or(256 * 1024).max(1),
-            queue_bytes: self.queue_bytes.unwrap_or(4 * 1024 * 1024).max(1),
+            stage_batch_bytes: self.stage_batch_bytes.unwrap_or(1024 * 1024).max(1),
+            queue_bytes: self.queue_bytes.unwrap_or(2 * 1024 * 1024).max(1),
             staging_soft_limit: self.staging_soft_limit.unwrap_or(20 << 30),
             staging_hard_limit: self.staging_hard_limit.unwrap_or(100 << 30),
             nul_byte: check.one_of(

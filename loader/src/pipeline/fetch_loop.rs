@@ -22,7 +22,7 @@ pub(super) struct Handed {
 const LARGE_TEXT_BYTES: usize = 1 << 20;
 
 /// How soon a stop is noticed while waiting.
-const STOP_INTERVAL: Duration = Duration::from_millis(200);
+const STOP_INTERVAL: Duration = Duration::from_millis(25);
 
 /// Reads until the receiver is gone or, with a goal, everything up to it is handed on.
 pub(super) fn run(
