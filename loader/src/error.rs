@@ -171,6 +171,7 @@ impl LoaderError {
     /// Whether staging lacks what lies behind the checkpoint: the miner goes back for it.
     pub fn is_gap(&self) -> bool {
         matches!(self, Self::Fetch(error) if error.is_gap())
+            || matches!(self, Self::DeadLetters(DeadLetterError::Taken))
     }
 
     /// Whether a server's disk is full: it answers, but nothing can be written.

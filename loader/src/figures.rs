@@ -137,7 +137,7 @@ impl Figures {
                 self.position(&progress.position, progress.committed_at_us);
             }
             Report::Batch(batch) => self.batch(batch),
-            Report::Part { .. } => {}
+            Report::Part { .. } | Report::Tenure { .. } => {}
         }
     }
 

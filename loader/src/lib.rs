@@ -12,6 +12,8 @@ pub mod round;
 
 pub mod calendar;
 
+pub mod tenure;
+
 // fetch: staged text in order, from the checkpoint on.
 pub mod fetch;
 

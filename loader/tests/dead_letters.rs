@@ -805,3 +805,45 @@ fn a_staging_that_is_away_keeps_no_refused_row_from_being_kept() {
     assert_eq!(bench.rows("select count(*) from items"), ["9"]);
     assert_eq!(bench.rows(IDENTITIES).len(), 1);
 }
+
+/// Numbers of events of one staging mean nothing in another.
+#[test]
+fn staging_that_is_made_anew_under_a_running_loader_is_noticed() {
+    let (mut bench, items) = bench(5);
+    bench.staged.transaction(|t| {
+        t.insert(items, "1\tone");
+    });
+    bench.once();
+    let mut other = bench.connect_target();
+    let mut lock = other.transaction().unwrap();
+    lock.batch_execute("lock table items in share mode")
+        .unwrap();
+    let mut running = bench.start(&[]);
+    let second = bench.staged.transaction(|t| {
+        t.insert(items, "2\tbad two");
+    });
+    wait_until(TIMEOUT, "a waiting loader", || bench.rows(WAITING) == ["1"]);
+    bench.staged.renew();
+    // Goes on at the checkpoint, and counts from 1.
+    bench.staged.pass_over(100);
+    let items = define_items(&mut bench);
+    let again = bench.staged.transaction(|t| {
+        t.insert(items, "2\tbad two");
+    });
+    assert_eq!(again, second);
+    let third = bench.staged.transaction(|t| {
+        t.insert(items, "3\tbad three");
+    });
+    lock.commit().unwrap();
+    let identities = [format!("{second}|1|1"), format!("{third}|1|1")];
+    wait_until(TIMEOUT, "both letters", || {
+        bench.rows(IDENTITIES) == identities
+    });
+    assert_eq!(
+        unresolved(&mut bench),
+        ["items|insert|2|23514", "items|insert|3|23514"]
+    );
+    running.program.sigterm();
+    let (code, log) = running.finish();
+    assert_eq!(code, 0, "{log}");
+}

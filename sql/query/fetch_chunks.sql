@@ -14,14 +14,15 @@ select null::bigint as chunk_seq,
        m.transaction_seq,
        m.event_seq,
        m.chunk_seq as staged_chunk_seq,
-       (select coalesce(max(d.definition_id), 0) from mysql2gp.definition d) as last_definition
+       (select coalesce(max(d.definition_id), 0) from mysql2gp.definition d) as last_definition,
+       (select l.tenure::text from mysql2gp.loader l) as tenure
   from mysql2gp.miner m
  union all
 select c.chunk_seq,
        c.first_transaction_seq,
        c.first_event_seq,
        c.payload,
-       null, null, null, null, null, null, null, null, null, null
+       null, null, null, null, null, null, null, null, null, null, null
   from (select s.chunk_seq,
                s.first_transaction_seq,
                s.first_event_seq,

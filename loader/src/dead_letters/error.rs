@@ -19,6 +19,9 @@ pub enum DeadLetterError {
         /// Table and column.
         what: &'static str,
     },
+    /// Staging is another one now, or another loader's.
+    #[error("another loader has begun to read staging, or staging was made anew; starting over")]
+    Taken,
     /// The event of a refused row is not staged.
     #[error("staging is damaged: event {event_seq}, which is being applied, is not in it")]
     NotStaged {
@@ -43,6 +46,7 @@ impl DeadLetterError {
     pub fn class(&self) -> ErrorClass {
         match self {
             Self::Staging(error) | Self::Target(error) => error.class(),
+            Self::Taken => ErrorClass::Failed,
             Self::Malformed { .. } | Self::NotStaged { .. } | Self::OtherKey { .. } => {
                 ErrorClass::Operator
             }

@@ -39,6 +39,7 @@ pub use locate::Place;
 use crate::layout::Layout;
 use crate::round::{Net, Round, TableChanges};
 use crate::target::session::signed;
+use crate::tenure::Tenure;
 use held::{Held, HeldLetter, lookup};
 use letter::Content;
 use locate::Places;
@@ -63,9 +64,22 @@ pub struct DeadLetters {
 struct Staging {
     conninfo: Conninfo,
     client: Option<Client>,
+    tenure: Tenure,
 }
 
 impl Staging {
+    /// The connection, as long as staging is this loader's: numbers of events and of dead
+    /// letters mean something in this staging only.
+    fn ours(&mut self) -> Result<&mut Client, DeadLetterError> {
+        let tenure = self.tenure.clone();
+        let client = self.client().map_err(DeadLetterError::Staging)?;
+        match tenure.holds(client) {
+            Ok(true) => Ok(client),
+            Ok(false) => Err(DeadLetterError::Taken),
+            Err(error) => Err(DeadLetterError::Staging(error)),
+        }
+    }
+
     fn client(&mut self) -> Result<&mut Client, PgError> {
         if self.client.as_ref().is_some_and(Client::is_closed) {
             self.client = None;
@@ -94,11 +108,13 @@ impl DeadLetters {
         task: &str,
         limit: u64,
         checkpoint: &Checkpoint,
+        tenure: Tenure,
         target: &mut Client,
     ) -> Result<Self, DeadLetterError> {
         let mut staging = Staging {
             conninfo: conninfo.clone(),
             client: None,
+            tenure,
         };
         let client = staging.client().map_err(DeadLetterError::Staging)?;
         sync::sync(client, target, task, checkpoint)?;
@@ -142,7 +158,7 @@ impl DeadLetters {
         if self.tables.is_empty() {
             return Ok(());
         }
-        let client = self.staging.client().map_err(DeadLetterError::Staging)?;
+        let client = self.staging.ours()?;
         let unresolved: HashSet<i64> = unresolved_ids(client)?.into_iter().collect();
         self.retain(|letter| unresolved.contains(&letter.id));
         Ok(())
@@ -240,7 +256,7 @@ impl DeadLetters {
             else {
                 continue;
             };
-            let client = self.staging.client().map_err(DeadLetterError::Staging)?;
+            let client = self.staging.ours()?;
             let equal = letter::equal_rows(client, candidates.iter().map(|c| c.id), row)?;
             let mut left = deletes;
             for letter in candidates {
@@ -297,9 +313,10 @@ impl DeadLetters {
         definition: &str,
         refused: &[(Item<'_>, Refusal)],
     ) -> Result<Vec<(HeldLetter, Vec<u8>)>, DeadLetterError> {
+        let tenure = self.staging.tenure.clone();
         let mut places = Places::default();
         let mut letters = Vec::with_capacity(refused.len());
-        let client = self.staging.client().map_err(DeadLetterError::Staging)?;
+        let client = self.staging.ours()?;
         let mut transaction = client
             .transaction()
             .operation("stage dead letters")
@@ -317,6 +334,10 @@ impl DeadLetters {
             let event_seq = Some(signed(item.event_seq));
             let id = letter::stage(&mut transaction, &identity, event_seq, &content)?;
             letters.push((HeldLetter { id, identity }, lookup(item.key, item.row)));
+        }
+        let is_ours = tenure.holds(&mut transaction);
+        if !is_ours.map_err(DeadLetterError::Staging)? {
+            return Err(DeadLetterError::Taken);
         }
         crash::point(Point::LoaderLettersInStaging);
         transaction
@@ -340,7 +361,7 @@ impl DeadLetters {
             return Ok(());
         }
         self.retain(|letter| !undone.contains(&letter.id));
-        let client = self.staging.client().map_err(DeadLetterError::Staging)?;
+        let client = self.staging.ours()?;
         letter::remove(client, &undone)
     }
 
@@ -366,9 +387,9 @@ impl DeadLetters {
         if self.settled.is_empty() {
             return;
         }
-        let told = match self.staging.client() {
+        let told = match self.staging.ours() {
             Ok(client) => resolve(client, &self.settled),
-            Err(error) => Err(DeadLetterError::Staging(error)),
+            Err(error) => Err(error),
         };
         match told {
             Ok(()) => {
@@ -387,9 +408,9 @@ impl DeadLetters {
         if staged.is_empty() {
             return;
         }
-        let told = match self.staging.client() {
+        let told = match self.staging.ours() {
             Ok(client) => letter::remove(client, &staged),
-            Err(error) => Err(DeadLetterError::Staging(error)),
+            Err(error) => Err(error),
         };
         if let Err(error) = told {
             log::debug!("failed to remove dead letters: {error}");
@@ -401,7 +422,7 @@ impl DeadLetters {
     /// # Errors
     /// When staging is away or does not hold it.
     pub fn place(&mut self, event_seq: u64) -> Result<Place, DeadLetterError> {
-        let client = self.staging.client().map_err(DeadLetterError::Staging)?;
+        let client = self.staging.ours()?;
         Places::default().of(client, event_seq)
     }
 }

@@ -20,6 +20,9 @@ pub enum FetchError {
         /// Table and column.
         what: &'static str,
     },
+    /// Staging is another one now, or another loader's.
+    #[error("another loader has begun to read staging, or staging was made anew; starting over")]
+    Taken,
     /// Staging does not know the checkpoint's timeline.
     #[error(
         "the target's checkpoint at {applied} of log {log_id} is none that this staging database has mined or \
@@ -48,9 +51,13 @@ pub enum FetchError {
 }
 
 impl FetchError {
-    /// Whether staging lacks what lies behind the checkpoint, so that it is to be mined again.
+    /// Whether staging lacks what lies behind the checkpoint, or cannot be trusted to have it
+    /// where it was: the flow begins anew, perhaps when it is mined again.
     pub fn is_gap(&self) -> bool {
-        matches!(self, Self::UnknownTimeline { .. } | Self::Hole { .. })
+        matches!(
+            self,
+            Self::UnknownTimeline { .. } | Self::Hole { .. } | Self::Taken
+        )
     }
 
     /// What to do about it.
@@ -58,6 +65,7 @@ impl FetchError {
         match self {
             Self::Pg(error) => error.class(),
             Self::Migrate(error) => error.class(),
+            Self::Taken => ErrorClass::Failed,
             Self::Malformed { .. } | Self::UnknownTimeline { .. } | Self::Hole { .. } => {
                 ErrorClass::Operator
             }

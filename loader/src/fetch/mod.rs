@@ -27,6 +27,7 @@ pub use locate::Start;
 pub use rows::{MinerRow, definitions};
 
 use crate::progress::{KnownFile, StagedPosition, StagedTimeline};
+use crate::tenure::Tenure;
 use rows::{miner_row, timelines};
 
 const FETCH_CHUNKS: &str = include_str!("../../../sql/query/fetch_chunks.sql");
@@ -117,6 +118,8 @@ pub struct Fetcher {
     /// Timeline of what was read last.
     timeline_id: Option<TimelineId>,
     known_file: KnownFile,
+    /// Without one, nobody's reading is disturbed.
+    tenure: Option<Tenure>,
 }
 
 impl Fetcher {
@@ -151,12 +154,24 @@ impl Fetcher {
             last_definition: 0,
             timeline_id: None,
             known_file: KnownFile::default(),
+            tenure: None,
         })
     }
 
     /// The newest file of the log whose age was read; it follows what is read.
     pub fn known_file(&self) -> KnownFile {
         self.known_file.clone()
+    }
+
+    /// Begins to read for the loader that holds the task. From here on reading ends with an
+    /// error where another one begins, or staging is made anew.
+    ///
+    /// # Errors
+    /// When staging is away.
+    pub fn begin_tenure(&mut self) -> Result<Tenure, FetchError> {
+        let tenure = Tenure::begin(&mut self.client)?;
+        self.tenure = Some(tenure.clone());
+        Ok(tenure)
     }
 
     /// Which staging this is, and what it replicates.
@@ -224,6 +239,7 @@ impl Fetcher {
             .client
             .query_one(&self.miner_query, &[])
             .operation("read the miner's position")?;
+        check_tenure(self.tenure.as_ref(), &row)?;
         let miner = miner_row(&row)?;
         self.known_file
             .learn(miner.as_ref().and_then(|row| row.file.as_ref()));
@@ -361,6 +377,9 @@ impl Fetcher {
             .query_raw(statement, parameters)
             .operation("read chunks")?;
         let first = rows.next().operation("read chunks")?;
+        if let Some(row) = &first {
+            check_tenure(self.tenure.as_ref(), row)?;
+        }
         let miner = first.as_ref().map(miner_row).transpose()?.flatten();
         self.known_file
             .learn(miner.as_ref().and_then(|row| row.file.as_ref()));
@@ -487,6 +506,13 @@ enum ReadChunks {
     /// There are definitions that are not known yet, up to this one.
     Definitions(i32),
     Stopped,
+}
+
+fn check_tenure(tenure: Option<&Tenure>, row: &Row) -> Result<(), FetchError> {
+    match tenure {
+        Some(tenure) if !tenure.is(row.get("tenure")) => Err(FetchError::Taken),
+        Some(_) | None => Ok(()),
+    }
 }
 
 fn hand_on(mut text: Text, started: Instant, take: &mut impl FnMut(Fetched) -> Flow) -> Flow {

@@ -285,7 +285,12 @@ impl Runner<'_> {
         let Some(miner) = self.wait_for_miner(fetcher, None)? else {
             return Ok(None);
         };
+        let tenure = fetcher.begin_tenure()?;
         let task = fetcher.task()?;
+        self.reporter.report(Report::Tenure {
+            tenure: tenure.clone(),
+            staging_id: task.staging_id.clone(),
+        });
         router
             .conflict(task.tables.iter().map(|table| &table.name))
             .map_err(LoaderError::Rules)?;
@@ -324,6 +329,7 @@ impl Runner<'_> {
             &self.settings.task.name,
             self.settings.target.dead_letter_limit,
             &checkpoint,
+            tenure,
             &mut session.client,
         )?;
         let start = Progress {

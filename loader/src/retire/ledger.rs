@@ -6,13 +6,14 @@ use std::time::{Duration, SystemTime};
 use common::crash::{self, Point};
 use common::pg::{Operation as _, PgError};
 use common::table::TableName;
-use postgres::{Client, Statement, Transaction};
+use postgres::{Client, GenericClient, Statement, Transaction};
 
 use super::{AppliedBatch, LoaderState, Report};
 use crate::progress::Progress;
 use crate::round::Counts;
 use crate::target::holder;
 use crate::target::session::signed;
+use crate::tenure::Tenure;
 
 const WRITE_PROGRESS: &str = include_str!("../../../sql/query/write_progress.sql");
 const WRITE_TABLE_PROGRESS: &str = include_str!("../../../sql/query/write_table_progress.sql");
@@ -27,6 +28,8 @@ const PRUNE_BATCHES: i64 = 1000;
 /// What waits to be written.
 #[derive(Default)]
 pub(super) struct Ledger {
+    /// The loader's, and the staging that it is for.
+    tenure: Option<(Tenure, String)>,
     state: Option<(LoaderState, Option<String>)>,
     position: Option<(Progress, SystemTime)>,
     /// Last event that is written and not committed.
@@ -79,6 +82,37 @@ impl Ledger {
             Report::Position(progress, applied_at) => self.set_position(progress, applied_at),
             Report::Batch(batch) => self.add_batch(*batch),
             Report::Part { event_seq } => self.part = Some(event_seq),
+            Report::Tenure { tenure, staging_id } => self.begin_tenure(tenure, staging_id),
+        }
+    }
+
+    /// Numbers of another staging mean nothing in this one.
+    fn begin_tenure(&mut self, tenure: Tenure, staging_id: String) {
+        if self
+            .tenure
+            .as_ref()
+            .is_some_and(|(_, id)| *id != staging_id)
+        {
+            self.forget();
+            self.applied_transaction = None;
+            self.committed = None;
+        }
+        self.tenure = Some((tenure, staging_id));
+    }
+
+    fn forget(&mut self) {
+        self.position = None;
+        self.part = None;
+        self.batches.clear();
+        self.tables.clear();
+    }
+
+    /// Whether staging is this loader's: no other one has begun to read it, and it is the one
+    /// that the reports are about.
+    pub(super) fn is_ours(&self, client: &mut impl GenericClient) -> Result<bool, PgError> {
+        match &self.tenure {
+            Some((tenure, _)) => tenure.holds(client),
+            None => Ok(true),
         }
     }
 
@@ -132,6 +166,16 @@ impl Ledger {
         };
         crash::point(Point::LoaderBeforeProgress);
         let mut transaction = client.transaction().operation("write progress")?;
+        let is_ours = match &self.tenure {
+            Some((tenure, _)) => tenure.holds(&mut transaction)?,
+            None => true,
+        };
+        if !is_ours {
+            drop(transaction);
+            self.forget();
+            self.state = None;
+            return Ok(());
+        }
         if let Some((progress, applied_at)) = &self.position {
             write_position(&mut transaction, statements, progress, *applied_at)?;
         }
@@ -174,10 +218,7 @@ impl Ledger {
         self.last_batch_id = batch_id;
         self.overlap_ended |= overlap_ends;
         self.state = None;
-        self.position = None;
-        self.part = None;
-        self.batches.clear();
-        self.tables.clear();
+        self.forget();
         Ok(())
     }
 }

@@ -23,6 +23,7 @@ use postgres::error::SqlState;
 use crate::apply::AppliedTable;
 use crate::figures::Figures;
 use crate::progress::Progress;
+use crate::tenure::Tenure;
 use ledger::Ledger;
 use segments::Segments;
 
@@ -88,6 +89,13 @@ pub enum Report {
     Position(Progress, SystemTime),
     /// A batch is applied.
     Batch(Box<AppliedBatch>),
+    /// Staging is read by this loader from here on; nothing is written where it is not.
+    Tenure {
+        /// The loader's.
+        tenure: Tenure,
+        /// Names the staging.
+        staging_id: String,
+    },
     /// A batch is written up to this event and not committed yet.
     Part {
         /// Number of the event within this staging.
@@ -270,11 +278,17 @@ impl Retirer {
     }
 
     fn retire_segments(&mut self) {
-        if let Some(client) = &mut self.client
-            && let Err(error) = self
+        let Some(client) = &mut self.client else {
+            return;
+        };
+        let retired = match self.ledger.is_ours(client) {
+            Ok(true) => self
                 .segments
-                .retire(client, self.ledger.applied_transaction())
-        {
+                .retire(client, self.ledger.applied_transaction()),
+            Ok(false) => Ok(()),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = retired {
             log::debug!("failed to {error}");
             self.client = None;
         }
