@@ -132,4 +132,25 @@ mod tests {
             assert_eq!(passed, b"Q...", "pieces of {size}");
         }
     }
+
+    #[test]
+    fn the_outcome_is_read_before_the_wire_whatever_the_pieces() {
+        let mut context = Context::from_waker(std::task::Waker::noop());
+        for size in 1..=12 {
+            let wire = io::Cursor::new(b"rest".to_vec());
+            let mut stream = LoggedIn::new(Box::new(wire), b"outcome".to_vec());
+            let mut read: Vec<u8> = Vec::new();
+            loop {
+                let mut piece = vec![0; size];
+                let mut buf = ReadBuf::new(&mut piece);
+                let polled = Pin::new(&mut stream).poll_read(&mut context, &mut buf);
+                assert!(matches!(polled, Poll::Ready(Ok(()))));
+                if buf.filled().is_empty() {
+                    break;
+                }
+                read.extend(buf.filled());
+            }
+            assert_eq!(read, b"outcomerest", "pieces of {size}");
+        }
+    }
 }
