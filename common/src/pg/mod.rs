@@ -4,6 +4,7 @@
 //! says what an error of the server means for the program.
 
 pub mod conninfo;
+mod opengauss;
 mod tls;
 
 use std::time::Duration;
@@ -120,40 +121,74 @@ impl<T> Operation<T> for std::io::Result<T> {
 /// When the server is away ([`ErrorClass::Unreachable`]) or refuses the credentials
 /// ([`ErrorClass::Usage`]).
 pub fn connect(conninfo: &Conninfo, application: &str) -> Result<Client, PgError> {
+    let config = configure(conninfo, application);
+    let opened = open(conninfo, &config)?;
+    prepare(opened.map_err(|error| refused(conninfo, &error))?)
+}
+
+/// Opens a session on the target, which may be an openGauss with a login of its own.
+///
+/// # Errors
+/// As [`connect`]; [`ErrorClass::Operator`] where the server asks for a login that is not
+/// supported.
+pub fn connect_target(conninfo: &Conninfo, application: &str) -> Result<Client, PgError> {
+    let config = configure(conninfo, application);
+    prepare(match open(conninfo, &config)? {
+        Ok(client) => client,
+        Err(error) => opengauss::connect(conninfo, &config, &error)?,
+    })
+}
+
+fn configure(conninfo: &Conninfo, application: &str) -> postgres::Config {
     let mut config = conninfo.config.clone();
     if config.get_application_name().is_none() {
         config.application_name(application);
     }
-    let result = match conninfo.ssl_mode {
-        SslMode::Disable => config
-            .ssl_mode(postgres::config::SslMode::Disable)
-            .connect(NoTls),
-        mode @ (SslMode::Prefer | SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull) => {
+    config.ssl_mode(match conninfo.ssl_mode {
+        SslMode::Disable => postgres::config::SslMode::Disable,
+        SslMode::Prefer => postgres::config::SslMode::Prefer,
+        SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull => {
+            postgres::config::SslMode::Require
+        }
+    });
+    config
+}
+
+/// Connects as PostgreSQL wants it. The outer error: TLS cannot be set up.
+fn open(
+    conninfo: &Conninfo,
+    config: &postgres::Config,
+) -> Result<Result<Client, postgres::Error>, PgError> {
+    Ok(match conninfo.ssl_mode {
+        SslMode::Disable => config.connect(NoTls),
+        SslMode::Prefer | SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull => {
             let connector = tls::connector(conninfo).map_err(|source| PgError::Tls {
                 address: conninfo.address(),
                 source,
             })?;
-            config
-                .ssl_mode(match mode {
-                    SslMode::Prefer => postgres::config::SslMode::Prefer,
-                    SslMode::Disable
-                    | SslMode::Require
-                    | SslMode::VerifyCa
-                    | SslMode::VerifyFull => postgres::config::SslMode::Require,
-                })
-                .connect(connector)
+            config.connect(connector)
         }
-    };
-    let mut client = result.map_err(|error| PgError::Connect {
-        address: format!(
-            "{} as {} to database {}",
-            conninfo.address(),
-            conninfo.user(),
-            conninfo.database()
-        ),
-        reason: describe(&error),
-        class: class_of(&error),
-    })?;
+    })
+}
+
+fn refused(conninfo: &Conninfo, error: &postgres::Error) -> PgError {
+    PgError::Connect {
+        address: session_address(conninfo),
+        reason: describe(error),
+        class: class_of(error),
+    }
+}
+
+fn session_address(conninfo: &Conninfo) -> String {
+    format!(
+        "{} as {} to database {}",
+        conninfo.address(),
+        conninfo.user(),
+        conninfo.database()
+    )
+}
+
+fn prepare(mut client: Client) -> Result<Client, PgError> {
     client.batch_execute(SESSION).operation("prepare session")?;
     Ok(client)
 }

@@ -15,10 +15,7 @@ use crate::apply::look_at_constants;
 use crate::fetch;
 use crate::route::{Router, ValuePolicy};
 use crate::target::catalog;
-use crate::target::session::{ReplicaRole, set_replica_role};
-
-/// PostgreSQL versions that are supported begin here.
-const LEAST_VERSION: i32 = 120_000;
+use crate::target::session::{LEAST_VERSION, ReplicaRole, set_replica_role};
 
 /// Collects answers; the worst is the result.
 struct Checks<'a, W> {
@@ -61,8 +58,10 @@ pub fn run(settings: &Settings, out: &mut impl Write) -> Result<Option<ErrorClas
         settings.target.schema,
         settings.loader.batch_bytes
     ))?;
-    let staging = connect(&mut checks, "staging", &settings.staging)?;
-    let target = connect(&mut checks, "target", &settings.target.conninfo)?;
+    let staging = pg::connect(&settings.staging, NAME);
+    let staging = connected(&mut checks, "staging", &settings.staging, staging)?;
+    let target = pg::connect_target(&settings.target.conninfo, NAME);
+    let target = connected(&mut checks, "target", &settings.target.conninfo, target)?;
     let mut staged = Staged::default();
     if let Some(mut staging) = staging {
         staged = check_staging(&mut checks, settings, &mut staging)?;
@@ -74,12 +73,16 @@ pub fn run(settings: &Settings, out: &mut impl Write) -> Result<Option<ErrorClas
     Ok(checks.worst)
 }
 
-fn connect<W: Write>(
+/// What the servers know this program as.
+const NAME: &str = "binlog_loader check";
+
+fn connected<W: Write>(
     checks: &mut Checks<'_, W>,
     server: &str,
     conninfo: &Conninfo,
+    opened: Result<Client, PgError>,
 ) -> Result<Option<Client>, CommandError> {
-    let mut client = match pg::connect(conninfo, "binlog_loader check") {
+    let mut client = match opened {
         Ok(client) => client,
         Err(error) => {
             checks.fail(error.class(), &format!("{server}: {}", chain(&error)))?;

@@ -21,6 +21,9 @@ use postgres::error::SqlState;
 use super::lock::{self, holder};
 use crate::progress::Progress;
 
+/// PostgreSQL versions that are supported begin here; openGauss and Greenplum 6 name older ones.
+pub(crate) const LEAST_VERSION: i32 = 120_000;
+
 /// Statements are few and known: keys are found by index whatever the statistics say, and
 /// plans are made once. The rows of a batch fit the temporary buffers.
 const PREPARE: &str = "\
@@ -40,6 +43,12 @@ pub enum SessionError {
     /// The checkpoint cannot be read.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
+    /// The target is no PostgreSQL that is known to keep every value.
+    #[error("the target is PostgreSQL {}.{}: 12 or later is needed", version / 10_000, version % 10_000)]
+    Version {
+        /// `server_version_num`.
+        version: i32,
+    },
     /// Another loader holds the task.
     #[error(
         "task {task} is held by another loader ({holder}); waited {waited_seconds} s for it; stop it first"
@@ -78,7 +87,9 @@ impl SessionError {
             Self::Pg(error) => error.class(),
             Self::Checkpoint(error) => error.class(),
             Self::Held { .. } | Self::Stopped => ErrorClass::Failed,
-            Self::CommitRefused(_) | Self::Fenced { .. } => ErrorClass::Operator,
+            Self::CommitRefused(_) | Self::Fenced { .. } | Self::Version { .. } => {
+                ErrorClass::Operator
+            }
         }
     }
 }
@@ -172,7 +183,14 @@ impl TargetSession {
     /// # Errors
     /// When the server is away.
     pub fn open_beside(conninfo: &Conninfo, task: &str) -> Result<Self, SessionError> {
-        let mut client = pg::connect(conninfo, "binlog_loader")?;
+        let mut client = pg::connect_target(conninfo, "binlog_loader")?;
+        let version: i32 = client
+            .query_one("select current_setting('server_version_num')::integer", &[])
+            .operation("read the target's version")?
+            .get(0);
+        if version < LEAST_VERSION {
+            return Err(SessionError::Version { version });
+        }
         client
             .batch_execute(PREPARE)
             .operation("prepare target session")?;

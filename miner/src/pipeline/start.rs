@@ -6,7 +6,7 @@
 
 use common::checkpoint::{self, Checkpoint};
 use common::gtid::GtidSet;
-use common::pg::connect;
+use common::pg::connect_target;
 use common::position::{BinlogPosition, LogId, TimelineId};
 use common::settings::{Settings, StartPoint};
 use log::{info, warn};
@@ -346,7 +346,7 @@ fn wrong_kind(set: &GtidSet) -> MinerError {
 
 fn read_checkpoint(settings: &Settings) -> Result<Option<Checkpoint>, MinerError> {
     let mut target =
-        connect(&settings.target.conninfo, "binlog_miner").map_err(MinerError::Target)?;
+        connect_target(&settings.target.conninfo, "binlog_miner").map_err(MinerError::Target)?;
     Ok(checkpoint::read(&mut target, &settings.task.name)?)
 }
 
