@@ -14,14 +14,15 @@ use postgres::{Client, GenericClient};
 pub struct Tenure(String);
 
 impl Tenure {
-    /// Marks staging; whoever read it before notices. The task's lock must be held.
+    /// Marks staging; whoever read it before notices. The task's lock must be held. Nothing
+    /// that another loader has left open is waited for: it may be frozen.
     ///
     /// # Errors
     /// When staging is away.
     pub fn begin(client: &mut Client) -> Result<Self, PgError> {
         let row = client
             .query_one(
-                "update mysql2gp.loader set tenure = md5(random()::text || clock_timestamp()::text)::uuid \
+                "update mysql2gp.tenure set tenure = md5(random()::text || clock_timestamp()::text)::uuid \
                  returning tenure::text",
                 &[],
             )
@@ -40,7 +41,7 @@ impl Tenure {
     /// When staging is away.
     pub fn holds(&self, client: &mut impl GenericClient) -> Result<bool, PgError> {
         let row = client
-            .query_opt("select tenure::text from mysql2gp.loader", &[])
+            .query_opt("select tenure::text from mysql2gp.tenure", &[])
             .operation("look whether staging is read by this loader")?;
         Ok(self.is(row.as_ref().and_then(|row| row.get(0))))
     }

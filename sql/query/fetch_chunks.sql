@@ -15,7 +15,7 @@ select null::bigint as chunk_seq,
        m.event_seq,
        m.chunk_seq as staged_chunk_seq,
        (select coalesce(max(d.definition_id), 0) from mysql2gp.definition d) as last_definition,
-       (select l.tenure::text from mysql2gp.loader l) as tenure
+       (select t.tenure::text from mysql2gp.tenure t) as tenure
   from mysql2gp.miner m
  union all
 select c.chunk_seq,

@@ -81,17 +81,23 @@ create table mysql2gp.loader (
     event_seq           bigint not null default 0,
     consistent_from     text,
     needs_from          text,
-    tenure              uuid,
     last_error          text,
     last_error_at       timestamptz
 ) with (fillfactor = 10);
 comment on table mysql2gp.loader is 'what the loader has applied, copied from the target for inspection';
 comment on column mysql2gp.loader.needs_from is
     'FILE:POS of the target''s checkpoint while staging does not reach back to it: the miner is asked to mine from there';
-comment on column mysql2gp.loader.tenure is 'the loader that has begun to read last';
 comment on column mysql2gp.loader.transaction_seq is 'last applied transaction, in this staging''s numbering';
 comment on column mysql2gp.loader.event_seq is 'last applied event, or last written one of a large transaction that is not committed yet';
 insert into mysql2gp.loader default values;
+
+-- Apart from mysql2gp.loader, whose row a frozen loader may keep locked.
+create table mysql2gp.tenure (
+    only_row boolean primary key default true check (only_row),
+    tenure   uuid
+);
+comment on table mysql2gp.tenure is 'the loader that has begun to read last';
+insert into mysql2gp.tenure default values;
 
 -- Versions of table definitions; staged rows name the version they were decoded with.
 create table mysql2gp.definition (
