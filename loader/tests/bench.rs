@@ -70,6 +70,11 @@ impl Bench {
         server().connect(&format!("{}_target", self.name))
     }
 
+    /// Another connection to staging.
+    pub(crate) fn connect_staging(&self) -> Client {
+        server().connect(&format!("{}_staging", self.name))
+    }
+
     /// Sets a key of the configuration.
     pub(crate) fn set(&mut self, section: &str, key: &str, value: impl ToString) {
         self.builder = self.builder.clone().set(section, key, value);

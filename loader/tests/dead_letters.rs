@@ -847,3 +847,36 @@ fn staging_that_is_made_anew_under_a_running_loader_is_noticed() {
     let (code, log) = running.finish();
     assert_eq!(code, 0, "{log}");
 }
+
+/// A frozen loader keeps what it has locked, and does not answer.
+#[test]
+fn a_loader_that_is_frozen_while_it_stages_a_dead_letter_does_not_stop_the_next_one() {
+    let (mut bench, items) = bench(5);
+    let mut frozen = bench.start(&[]);
+    frozen.program.wait_log("applying task", TIMEOUT);
+    // Waits behind everything but the commit.
+    let mut other = bench.connect_staging();
+    other
+        .batch_execute(
+            "create function wait() returns trigger language plpgsql as $$ begin \
+                perform pg_advisory_lock_shared(1); perform pg_advisory_unlock_shared(1); return null; end $$; \
+             create trigger wait after insert on mysql2gp.dead_letter for each row execute function wait(); \
+             select pg_advisory_lock(1)",
+        )
+        .unwrap();
+    let first = bench.staged.transaction(|t| {
+        t.insert(items, "1\tbad one");
+    });
+    wait_until(TIMEOUT, "a loader that stages a letter", || {
+        bench.staging_rows(WAITING) == ["1"]
+    });
+    frozen.program.sigstop();
+    other.batch_execute("select pg_advisory_unlock(1)").unwrap();
+    bench.rows(
+        "select pg_terminate_backend(pid) from pg_stat_activity \
+          where datname = current_database() and pid <> pg_backend_pid()",
+    );
+    bench.once();
+    assert_eq!(bench.rows(IDENTITIES), [format!("{first}|1|1")]);
+    assert_eq!(unresolved(&mut bench), ["items|insert|1|23514"]);
+}

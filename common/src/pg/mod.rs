@@ -207,6 +207,18 @@ select set_config(name, 'off', false) from pg_settings where name = 'jit';
 select set_config(name, '0', false) from pg_settings where name = 'idle_in_transaction_session_timeout';
 select set_config(name, '3', false) from pg_settings where name = 'extra_float_digits'";
 
+/// Has the server end this session when it leaves a transaction open and idle for ten seconds:
+/// the program is frozen then, or its host dead, and whoever takes over would wait for the
+/// rows that it has locked. For sessions whose transactions are short.
+///
+/// # Errors
+/// When the statement fails.
+pub fn forbid_idle_transactions(client: &mut Client) -> Result<(), PgError> {
+    client
+        .batch_execute("set idle_in_transaction_session_timeout = '10s'")
+        .operation("prepare session")
+}
+
 /// Has the server end this session within `timeout` when the program's host is dead: its
 /// locks end then. On a unix socket it does nothing, and need not.
 ///

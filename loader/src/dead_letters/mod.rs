@@ -91,6 +91,7 @@ impl Staging {
                 client
                     .batch_execute("set synchronous_commit = on")
                     .operation("prepare staging session")?;
+                pg::forbid_idle_transactions(&mut client)?;
                 Ok(none.insert(client))
             }
         }

@@ -251,7 +251,9 @@ impl Retirer {
             none => {
                 self.ledger.reconnected();
                 self.prepared = false;
-                none.insert(pg::connect(&self.conninfo, "binlog_loader retire")?)
+                let mut client = pg::connect(&self.conninfo, "binlog_loader retire")?;
+                pg::forbid_idle_transactions(&mut client)?;
+                none.insert(client)
             }
         };
         if !self.prepared {
