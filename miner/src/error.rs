@@ -122,6 +122,9 @@ pub enum MinerError {
     /// A stop was asked for while the log was read ahead.
     #[error("stopped while reading ahead for DDL statements")]
     Stopping,
+    /// Standard output is gone.
+    #[error("write the answer")]
+    Output(#[source] std::io::Error),
     /// Signal handlers.
     #[error("install signal handlers")]
     Signals(#[source] std::io::Error),
@@ -189,6 +192,7 @@ impl MinerError {
             | Self::Stopping
             | Self::AskedBack
             | Self::Thread { .. }
+            | Self::Output(_)
             | Self::Signals(_) => ErrorClass::Failed,
         }
     }

@@ -26,6 +26,18 @@ pub enum SslMode {
     VerifyFull,
 }
 
+impl std::fmt::Display for SslMode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Disable => "disable",
+            Self::Prefer => "prefer",
+            Self::Require => "require",
+            Self::VerifyCa => "verify-ca",
+            Self::VerifyFull => "verify-full",
+        })
+    }
+}
+
 /// A parsed connect string with libpq's defaults filled in.
 #[derive(Clone, Debug)]
 pub struct Conninfo {
@@ -97,6 +109,23 @@ pub enum ConninfoError {
     },
 }
 
+/// Whether a connect string has a password in it.
+pub fn holds_password(text: &str) -> bool {
+    pairs(text).is_ok_and(|pairs| {
+        pairs
+            .iter()
+            .any(|(keyword, value)| keyword == "password" && !value.is_empty())
+    })
+}
+
+fn pairs(text: &str) -> Result<Vec<(String, String)>, ConninfoError> {
+    if text.starts_with("postgresql://") || text.starts_with("postgres://") {
+        parse_uri(text)
+    } else {
+        parse_keywords(text)
+    }
+}
+
 /// What of the environment a connect string falls back on.
 #[derive(Clone, Debug, Default)]
 pub struct Environment {
@@ -118,11 +147,7 @@ impl Conninfo {
         password: Option<&Secret>,
         environment: &Environment,
     ) -> Result<Self, ConninfoError> {
-        let pairs = if text.starts_with("postgresql://") || text.starts_with("postgres://") {
-            parse_uri(text)?
-        } else {
-            parse_keywords(text)?
-        };
+        let pairs = pairs(text)?;
         let mut builder = Builder::default();
         // A dead server is noticed within half a minute, not after two hours.
         builder
@@ -155,7 +180,31 @@ impl Conninfo {
         }
     }
 
-    pub(super) fn user(&self) -> &str {
+    /// Whether the server is on this host, as the connect string names it.
+    pub fn is_local(&self) -> bool {
+        match self.config.get_hosts().first() {
+            Some(Host::Tcp(host)) => {
+                host == "localhost"
+                    || host
+                        .parse()
+                        .is_ok_and(|address: std::net::IpAddr| address.is_loopback())
+            }
+            Some(Host::Unix(_)) => true,
+            None => self
+                .config
+                .get_hostaddrs()
+                .first()
+                .is_none_or(std::net::IpAddr::is_loopback),
+        }
+    }
+
+    /// Whether TLS tells the server from one that only pretends to be it.
+    pub fn verifies(&self) -> bool {
+        self.ssl_mode == SslMode::VerifyFull
+    }
+
+    /// The user.
+    pub fn user(&self) -> &str {
         self.config.get_user().unwrap_or_default()
     }
 }
