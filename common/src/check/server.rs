@@ -73,10 +73,7 @@ pub fn answers<W: Write>(
 fn refusal(server: Server, conninfo: &Conninfo, error: &PgError) -> String {
     let text = format!("{}: {}", server.name(), chain(error));
     match error.class() {
-        ErrorClass::Usage => format!(
-            "{text} (correct connect_string, password_file or .pgpass of {})",
-            server.section()
-        ),
+        ErrorClass::Usage => format!("{text} (in {})", server.section()),
         ErrorClass::Unreachable => format!(
             "{text} (start the server, or correct the address {} in {}; the programs wait for it)",
             conninfo.address(),

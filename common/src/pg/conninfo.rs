@@ -79,20 +79,20 @@ pub const KEYWORDS: &[&str] = &[
 pub enum ConninfoError {
     /// Quotes or `=` out of place.
     #[error(
-        "connect string: syntax error near keyword {near:?}: write keyword=value, values with blanks in single quotes"
+        "syntax error near keyword {near:?}: write keyword=value, values with blanks in single quotes"
     )]
     Syntax {
         /// Last keyword read.
         near: String,
     },
     /// Not a known keyword.
-    #[error("connect string: unknown keyword {keyword:?}; known are {}", KEYWORDS.join(", "))]
+    #[error("unknown keyword {keyword:?}; known are {}", KEYWORDS.join(", "))]
     Keyword {
         /// The keyword.
         keyword: String,
     },
     /// A value that the keyword does not take.
-    #[error("connect string: {keyword} wants {expected}")]
+    #[error("{keyword} wants {expected}")]
     Value {
         /// The keyword.
         keyword: &'static str,

@@ -170,7 +170,8 @@ impl Check {
         match Conninfo::parse(text, password, &environment.conninfo()) {
             Ok(conninfo) => Some(conninfo),
             Err(error) => {
-                self.problems.push(format!("{section}.{error}"));
+                self.problems
+                    .push(format!("{section}.connect_string: {error}"));
                 None
             }
         }

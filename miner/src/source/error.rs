@@ -16,7 +16,7 @@ use crate::decode::DecodeError;
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
     /// The source is away or refuses the login.
-    #[error("connect to source {address} as {user}")]
+    #[error("connect to source {address} as {user}{}", login_remedy(source))]
     Connect {
         /// Host and port.
         address: String,
@@ -119,7 +119,7 @@ pub enum SourceError {
     },
     /// The configured file was never there or is gone.
     #[error(
-        "binlog file {file} does not exist on the source; it has {available}: set binlogfile to one of them"
+        "the start {file} is not on the source, which has {available}: correct binlogfile and binlogfile_offset"
     )]
     NoSuchFile {
         /// What was asked for.
@@ -280,6 +280,18 @@ const SLAVE_SAME_ID: u16 = 4052;
 /// How both families begin to say that a later dump has this one's server id.
 const SAME_SERVER_ID: &str = "same server_uuid/server_id";
 
+fn login_remedy(error: &mysql::Error) -> &'static str {
+    match error {
+        mysql::Error::MySqlError(error) if ACCESS_DENIED.contains(&error.code) => {
+            " (correct user, password or password_file in [src.mysql], or create the user at the source)"
+        }
+        mysql::Error::DriverError(mysql::DriverError::TlsNotSupported) => {
+            " (switch TLS on at the source, or set ssl_mode = preferred in [src.mysql])"
+        }
+        _ => "",
+    }
+}
+
 fn stream_remedy(error: &mysql::Error) -> &'static str {
     let mysql::Error::MySqlError(error) = error else {
         return "";
@@ -287,8 +299,9 @@ fn stream_remedy(error: &mysql::Error) -> &'static str {
     if ACCESS_DENIED.contains(&error.code) {
         " (grant replication slave, replication client on *.* to the user of [src.mysql])"
     } else if error.code == FATAL_READING_BINLOG {
-        " (the position is not, or no longer, one of this source's log: load the tables anew, then run binlog_loader \
-         reset and start with an empty staging database)"
+        " (the position is not, or no longer, one of this source's log: correct binlogfile_offset if it is wrong, and start \
+         with an empty staging database; else load the tables anew, then run binlog_loader reset and start with an empty \
+         staging database)"
     } else {
         ""
     }
