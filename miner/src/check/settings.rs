@@ -8,7 +8,7 @@ use common::settings::{Settings, SourceSslMode};
 
 use super::staged::Staged;
 use crate::error::MinerError;
-use crate::source::{Flavor, Granted, Questions, SourceError};
+use crate::source::{Flavor, Granted, Questions};
 
 /// Looks at everything that does not depend on tables or positions.
 pub(super) fn look<W: Write>(
@@ -250,10 +250,10 @@ fn look_at_server_id<W: Write>(
     }
     let runs = staged.is_some_and(|staged| staged.is_running);
     match source.replicas() {
-        Some(ids) if !runs && ids.contains(&id) => {
-            let error = SourceError::ServerIdClash { server_id: id };
-            report.fail_by(error.class(), &error);
-        }
+        Some(ids) if !runs && ids.contains(&id) => report.warn(format!(
+            "serverid {id} is registered at the source: unless that was this task's miner, which has just ended, another \
+             replica has it (set serverid in [src.mysql] to a number that no other replica has)"
+        )),
         Some(_) => report.ok(format!("serverid {id} is no other replica's")),
         None => report.ok(format!(
             "serverid {id} is not the source's; whether another replica has it shows when the miner runs"

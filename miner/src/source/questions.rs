@@ -156,13 +156,11 @@ impl Questions {
         Some(!rows.is_empty())
     }
 
-    /// Server ids of its replicas; `None` when the user may not ask.
+    /// Server ids of its replicas, those that have just ended included; `None` when the user may
+    /// not ask, or the server has the older SHOW SLAVE HOSTS only, whose answer MySQL 5.7 breaks
+    /// off in the middle of a row where a replica has no uuid.
     pub fn replicas(&mut self) -> Option<Vec<u32>> {
-        let rows: Vec<Row> = self
-            .conn
-            .query("show replicas")
-            .or_else(|_| self.conn.query("show slave hosts"))
-            .ok()?;
+        let rows: Vec<Row> = self.conn.query("show replicas").ok()?;
         Some(rows.iter().filter_map(|row| row.get(0)).collect())
     }
 }
