@@ -142,6 +142,10 @@ impl Questions {
     /// ask.
     pub fn is_replica(&mut self) -> Option<bool> {
         if self.server.flavor == Flavor::MariaDb {
+            // Only some users may ask for replicas that are stopped, too.
+            if let Ok(rows) = self.conn.query::<Row, _>("show all slaves status") {
+                return Some(!rows.is_empty());
+            }
             let row: Option<(String, u32)> = self
                 .conn
                 .query_first("show global status like 'Slaves_running'")

@@ -27,5 +27,8 @@ mod target;
 /// In operation.
 mod operation;
 
+/// What `check` tells besides.
+mod check;
+
 /// The README's table.
 mod readme;
