@@ -76,7 +76,7 @@ fn run(cli: &Cli, settings: &Settings) -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(error) => {
-            log::error!("{}", chain(&error));
+            log::error!("failed to load: {}", chain(&error));
             error.class().exit_code()
         }
     }

@@ -40,7 +40,7 @@ pub enum MinerError {
     #[error("target")]
     Target(#[source] PgError),
     /// An event cannot be carried exactly.
-    #[error("stop before binlog position {place}")]
+    #[error("stop before binlog position {place}{}", in_brackets(source.remedy()))]
     Decode {
         /// Which event.
         place: Box<Place>,
@@ -71,7 +71,8 @@ pub enum MinerError {
     },
     /// A later miner took over while this one was cut off or paused.
     #[error(
-        "a later miner took over task {task} while this one ran: {holder}; this copy must not write any more"
+        "a later miner took over task {task} while this one ran: {holder}; this copy must not write any more: leave that one \
+         running, or stop both and start one"
     )]
     Fenced {
         /// The task.
@@ -128,6 +129,10 @@ pub enum MinerError {
     /// Signal handlers.
     #[error("install signal handlers")]
     Signals(#[source] std::io::Error),
+}
+
+fn in_brackets(remedy: Option<&str>) -> String {
+    remedy.map_or_else(String::new, |remedy| format!(" ({remedy})"))
 }
 
 /// Which event an error is about.

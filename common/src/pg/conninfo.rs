@@ -135,6 +135,8 @@ pub struct Environment {
     pub pgpassfile: Option<PathBuf>,
     /// Home directory, for `~/.pgpass`.
     pub home: Option<PathBuf>,
+    /// Where relative paths of the connect string begin: the configuration's folder.
+    pub folder: PathBuf,
 }
 
 impl Conninfo {
@@ -158,6 +160,15 @@ impl Conninfo {
             .tcp_user_timeout(Duration::from_secs(30));
         for (keyword, value) in &pairs {
             builder.set(keyword, value)?;
+        }
+        let paths = [
+            &mut builder.password_file,
+            &mut builder.ssl_root_cert,
+            &mut builder.ssl_cert,
+            &mut builder.ssl_key,
+        ];
+        for path in paths.into_iter().flatten() {
+            *path = environment.folder.join(&*path);
         }
         if let Some(password) = password {
             builder.password = Some(password.expose().into());

@@ -322,7 +322,7 @@ impl ProcessEnvironment {
         self.variables.get(name).map(String::as_str)
     }
 
-    fn conninfo(&self) -> conninfo::Environment {
+    fn conninfo(&self, folder: &Path) -> conninfo::Environment {
         conninfo::Environment {
             user: self
                 .get("PGUSER")
@@ -331,6 +331,7 @@ impl ProcessEnvironment {
                 .map(str::to_owned),
             pgpassfile: self.get("PGPASSFILE").map(PathBuf::from),
             home: self.get("HOME").map(PathBuf::from),
+            folder: folder.into(),
         }
     }
 }

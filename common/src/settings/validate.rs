@@ -167,7 +167,7 @@ impl Check {
         environment: &ProcessEnvironment,
     ) -> Option<Conninfo> {
         let text = self.required(&format!("{section}.connect_string"), text)?;
-        match Conninfo::parse(text, password, &environment.conninfo()) {
+        match Conninfo::parse(text, password, &environment.conninfo(&self.folder)) {
             Ok(conninfo) => Some(conninfo),
             Err(error) => {
                 self.problems

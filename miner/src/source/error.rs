@@ -98,7 +98,10 @@ pub enum SourceError {
         position: BinlogPosition,
     },
     /// The client library could not take the event's bytes apart.
-    #[error("binlog event at {position} is damaged: {reason}")]
+    #[error(
+        "binlog event at {position} is damaged: {reason}; look at it with mysqlbinlog at the source; if the log is damaged, \
+         load the tables anew, then run binlog_loader reset and start with an empty staging database"
+    )]
     Damaged {
         /// Where.
         position: BinlogPosition,
@@ -224,10 +227,16 @@ pub enum SourceError {
         keys: Vec<Cascade>,
     },
     /// No binlog file at all.
-    #[error("the source has no binlog files: SHOW BINARY LOGS is empty")]
+    #[error(
+        "the source has no binlog files: SHOW BINARY LOGS is empty (set log_bin in its configuration and \
+         restart it)"
+    )]
     NoFiles,
     /// A value of the source that cannot be read.
-    #[error("the source answers {what} with {value:?}")]
+    #[error(
+        "the source answers {what} with {value:?}, which this program does not know: is the server older or newer than those \
+         that the README lists?"
+    )]
     Unexpected {
         /// What was asked.
         what: &'static str,
@@ -281,14 +290,15 @@ const SLAVE_SAME_ID: u16 = 4052;
 const SAME_SERVER_ID: &str = "same server_uuid/server_id";
 
 fn login_remedy(error: &mysql::Error) -> &'static str {
-    match error {
-        mysql::Error::MySqlError(error) if ACCESS_DENIED.contains(&error.code) => {
-            " (correct user, password or password_file in [src.mysql], or create the user at the source)"
-        }
-        mysql::Error::DriverError(mysql::DriverError::TlsNotSupported) => {
-            " (switch TLS on at the source, or set ssl_mode = preferred in [src.mysql])"
-        }
-        _ => "",
+    if matches!(error, mysql::Error::MySqlError(error) if ACCESS_DENIED.contains(&error.code)) {
+        " (correct user, password or password_file in [src.mysql], or create the user at the source)"
+    } else if matches!(
+        error,
+        mysql::Error::DriverError(mysql::DriverError::TlsNotSupported)
+    ) {
+        " (switch TLS on at the source, or set ssl_mode = preferred in [src.mysql])"
+    } else {
+        ""
     }
 }
 

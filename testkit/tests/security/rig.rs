@@ -21,7 +21,8 @@ pub(crate) fn launch(files: &TaskFiles, command: &str) -> Launch {
         .env("RUST_LOG", "trace")
         .arg("-c")
         .arg(files.config())
-        .current_dir(files.directory());
+        // Paths are relative to the configuration.
+        .current_dir("/");
     words.fold(launch, Launch::arg)
 }
 

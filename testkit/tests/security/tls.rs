@@ -154,10 +154,14 @@ fn rows_arrive_by_client_certificates() {
     );
     source.sql("insert into app.t values (1, 'one'), (2, 'two')");
 
-    let words = format!("sslmode=verify-full {} {}", root(&own), client(&own));
-    let files = task(&server, "127.0.0.1", &words)
+    // Beside the configuration.
+    let words = "sslmode=verify-full sslrootcert=ca.pem sslcert=client.pem sslkey=client.key";
+    let files = task(&server, "127.0.0.1", words)
         .source(&source, "app")
         .write();
+    for name in ["ca.pem", "client.pem", "client.key"] {
+        std::fs::copy(own.path(name), files.directory().join(name)).unwrap();
+    }
     for command in [
         "binlog_miner check",
         "binlog_miner --once",
