@@ -29,6 +29,7 @@ fn nowhere() -> TaskBuilder {
 pub(crate) fn make() -> Vec<Made> {
     let mut group = Group::new(None);
     of_files(&mut group);
+    of_secrets(&mut group);
     of_keys(&mut group);
     of_connect_strings(&mut group);
     of_rules(&mut group);
@@ -106,6 +107,23 @@ fn of_files(group: &mut Group<'_>) {
     fs::set_permissions(files.config(), fs::Permissions::from_mode(0o644)).unwrap();
     group.make_with(
         "`my.cfg` with passwords that others can read (a warning)",
+        &files,
+        "binlog_miner check",
+        1,
+        "chmod 0600",
+    );
+}
+
+fn of_secrets(group: &mut Group<'_>) {
+    let files = nowhere()
+        .set("src.mysql", "connect_timeout", 1)
+        .set("src.mysql", "password_file", "source.password")
+        .write();
+    let passwords = files.directory().join("source.password");
+    fs::write(&passwords, SECRET).unwrap();
+    fs::set_permissions(&passwords, fs::Permissions::from_mode(0o640)).unwrap();
+    group.make_with(
+        "a password file that others can read (a warning)",
         &files,
         "binlog_miner check",
         1,

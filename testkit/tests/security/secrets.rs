@@ -59,8 +59,7 @@ impl Site {
     }
 }
 
-/// What the target refuses: the name, the source's table, the target's, a row, whether the
-/// loader or the miner stops.
+/// What is refused: the task's name, the source's table, the target's, rows.
 const REFUSED: [(&str, &str, &str, &str); 7] = [
     (
         "checked",
@@ -135,9 +134,10 @@ fn refused_rows_do_not_show() {
             is_clean(name, &loaded.said);
             let code = if limit == 0 { 3 } else { 0 };
             assert_eq!(loaded.code, Some(code), "{name}: {}", loaded.said);
-            for command in ["check", "status", "status --json"] {
-                is_clean(name, &run(&files, &format!("binlog_loader {command}")).said);
-            }
+        }
+        let files = task.write();
+        for command in ["check", "status", "status --json"] {
+            is_clean(name, &run(&files, &format!("binlog_loader {command}")).said);
         }
         let errors = site.server.value(
             &format!("{name}_staging"),
