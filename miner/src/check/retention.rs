@@ -26,6 +26,7 @@ pub(super) fn look<W: Write>(
     staged: Option<&Staged>,
 ) -> Result<(), MinerError> {
     let kept = look_at_expiry(report, source);
+    look_at_recorded_start(report, settings, staged);
     let position = staged.and_then(|staged| Some((staged, staged.position.as_ref()?)));
     let Some((staged, position)) = position else {
         return look_at_start(report, settings, files);
@@ -86,6 +87,25 @@ fn look_at_expiry<W: Write>(report: &mut Report<W>, source: &Questions) -> Optio
         report.ok(text);
     }
     Some(kept)
+}
+
+/// The start counts once; another one later is a mistake.
+fn look_at_recorded_start<W: Write>(
+    report: &mut Report<W>,
+    settings: &Settings,
+    staged: Option<&Staged>,
+) {
+    let configured = settings.source.start.to_string();
+    if let Some(recorded) = staged.and_then(|staged| staged.start.clone())
+        && recorded != configured
+    {
+        let error = MinerError::OtherStart {
+            task: settings.task.name.clone(),
+            configured,
+            recorded,
+        };
+        fail(report, &error);
+    }
 }
 
 fn look_at_start<W: Write>(

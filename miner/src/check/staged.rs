@@ -14,6 +14,8 @@ pub(super) struct Staged {
     pub(super) position: Option<BinlogPosition>,
     pub(super) log_id: Option<LogId>,
     pub(super) gtid_set: Option<GtidSet>,
+    /// Where the task was configured to start.
+    pub(super) start: Option<String>,
     /// Whether a miner of the task runs now.
     pub(super) is_running: bool,
 }
@@ -25,6 +27,7 @@ impl Staged {
                 position: None,
                 log_id: None,
                 gtid_set: None,
+                start: None,
                 is_running: false,
             });
         }
@@ -34,7 +37,8 @@ impl Staged {
                         exists (select 1 from pg_catalog.pg_locks l \
                                   join pg_catalog.pg_database d on d.oid = l.database and d.datname = current_database() \
                                  where l.locktype = 'advisory' and l.objsubid = 1 and l.granted \
-                                   and l.classid::bigint = $1::bigint >> 32 and l.objid::bigint = $1::bigint & 4294967295) \
+                                   and l.classid::bigint = $1::bigint >> 32 and l.objid::bigint = $1::bigint & 4294967295), \
+                        (select start_position from mysql2gp.task) \
                    from mysql2gp.miner m",
                 &[&MINER_LOCK],
             )
@@ -54,6 +58,7 @@ impl Staged {
                 .get::<_, Option<&str>>(3)
                 .and_then(|text| text.parse().ok()),
             is_running: row.get(4),
+            start: row.get(5),
         })
     }
 }

@@ -177,13 +177,7 @@ fn granted(grants: &[String]) -> Granted {
         };
         let names = privileges.trim_start_matches("GRANT ").split(", ");
         names.into_iter().any(|name| {
-            [
-                "ALL PRIVILEGES",
-                "REPLICATION SLAVE",
-                "REPLICATION REPLICA",
-                "SUPER",
-            ]
-            .contains(&name)
+            ["ALL PRIVILEGES", "REPLICATION SLAVE", "REPLICATION REPLICA"].contains(&name)
         })
     };
     if grants.iter().any(of_log) {

@@ -80,6 +80,17 @@ fn check_tells_how_long_the_source_keeps_its_log() {
         0,
         &["ok is in the newest binlog: 60 minutes are left"],
     );
+    let other = task
+        .config
+        .clone()
+        .set("src.mysql", "binlogfile_offset", 4)
+        .write();
+    tells(
+        &other,
+        "binlog_miner",
+        3,
+        &["FAIL the configured start mysql-bin.000001:4 differs from"],
+    );
     source.sql("flush binary logs");
     let left = "ok may purge mysql-bin.000001, which holds the staged position, in";
     tells(&files, "binlog_miner", 0, &[left]);
