@@ -100,7 +100,10 @@ pub enum CheckpointError {
     #[error(transparent)]
     Pg(#[from] PgError),
     /// Somebody changed the row by hand.
-    #[error("mysql2gp.checkpoint on the target: column {column} does not hold a position")]
+    #[error(
+        "mysql2gp.checkpoint on the target: column {column} does not hold a position: restore the row, or run \
+         binlog_loader reset and load the tables anew"
+    )]
     Malformed {
         /// The column.
         column: &'static str,

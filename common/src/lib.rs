@@ -3,7 +3,6 @@
 //! Dependency rule: the programs depend on this crate and never on each other; this
 //! crate depends on neither.
 
-// Vocabulary: what a table and a position are.
 // Vocabulary: what a table, a position and a staged change are.
 pub mod gtid;
 pub mod table;
@@ -21,6 +20,9 @@ pub mod checkpoint;
 pub mod secret;
 
 pub mod pg;
+
+// What `check` looks at and prints.
+pub mod check;
 
 // The shell of a program: settings, log, errors, waiting, stopping.
 pub mod settings;

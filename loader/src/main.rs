@@ -58,21 +58,48 @@ fn run(cli: &Cli, settings: &Settings) -> ExitCode {
         (false, None) => Until::Stopped,
     };
     log::info!(
-        "binlog_loader started version={} config={} task={}",
+        "start version={} task={} staging={}/{} target={}/{} target_schema={} start={} config={}",
         env!("CARGO_PKG_VERSION"),
-        settings.path.display(),
-        settings.task.name
+        settings.task.name,
+        settings.staging.address(),
+        settings.staging.database(),
+        settings.target.conninfo.address(),
+        settings.target.conninfo.database(),
+        settings.target.schema,
+        settings.source.start,
+        settings.path.display()
     );
+    log_settings(settings);
     match pipeline::run(settings, &until, &shutdown) {
         Ok(()) => {
             log::info!("binlog_loader stopped");
             ExitCode::SUCCESS
         }
         Err(error) => {
-            log::error!("{}", chain(&error));
+            log::error!("failed to load: {}", chain(&error));
             error.class().exit_code()
         }
     }
+}
+
+/// The settings that decide what becomes of rows.
+fn log_settings(settings: &Settings) {
+    let (target, loader) = (&settings.target, &settings.loader);
+    log::info!(
+        "settings load_batch={} load_batch_gap={} batch_bytes={} keep_applied_seconds={} rules={} skip_no_pk_table={} \
+         zero_date={} empty_string={} time_zone_minutes={} ignore_copy_error_count_each_table={} sslmode={}",
+        loader.load_batch,
+        loader.load_batch_gap.as_secs(),
+        loader.batch_bytes,
+        loader.keep_applied.as_secs(),
+        settings.rules.len(),
+        loader.skip_no_pk_table,
+        loader.zero_date,
+        target.empty_string,
+        settings.source.time_zone_minutes,
+        target.dead_letter_limit,
+        target.conninfo.ssl_mode
+    );
 }
 
 /// Runs a command; the class of what it found wrong, if anything.

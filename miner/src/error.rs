@@ -40,7 +40,7 @@ pub enum MinerError {
     #[error("target")]
     Target(#[source] PgError),
     /// An event cannot be carried exactly.
-    #[error("stop before binlog position {place}")]
+    #[error("stop before binlog position {place}{}", in_brackets(source.remedy()))]
     Decode {
         /// Which event.
         place: Box<Place>,
@@ -71,7 +71,8 @@ pub enum MinerError {
     },
     /// A later miner took over while this one was cut off or paused.
     #[error(
-        "a later miner took over task {task} while this one ran: {holder}; this copy must not write any more"
+        "a later miner took over task {task} while this one ran: {holder}; this copy must not write any more: leave that one \
+         running, or stop both and start one"
     )]
     Fenced {
         /// The task.
@@ -122,9 +123,16 @@ pub enum MinerError {
     /// A stop was asked for while the log was read ahead.
     #[error("stopped while reading ahead for DDL statements")]
     Stopping,
+    /// Standard output is gone.
+    #[error("write the answer")]
+    Output(#[source] std::io::Error),
     /// Signal handlers.
     #[error("install signal handlers")]
     Signals(#[source] std::io::Error),
+}
+
+fn in_brackets(remedy: Option<&str>) -> String {
+    remedy.map_or_else(String::new, |remedy| format!(" ({remedy})"))
 }
 
 /// Which event an error is about.
@@ -189,6 +197,7 @@ impl MinerError {
             | Self::Stopping
             | Self::AskedBack
             | Self::Thread { .. }
+            | Self::Output(_)
             | Self::Signals(_) => ErrorClass::Failed,
         }
     }

@@ -33,7 +33,7 @@ fn run(cli: &Cli) -> Result<ExitCode, MinerError> {
     let settings = Settings::load(&path, &environment)?;
     let shutdown = Shutdown::on_signals().map_err(MinerError::Signals)?;
     match cli.command {
-        Some(Command::Check) => Ok(check::run(&settings)),
+        Some(Command::Check) => check::run(&settings),
         None => {
             let bound = pipeline::Bound::new(cli.once, cli.until.clone());
             mine(settings, bound, shutdown).map(|()| ExitCode::SUCCESS)

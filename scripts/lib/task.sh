@@ -199,6 +199,10 @@ command_of() {
 launch() {
     local name=$1 deadline=$((SECONDS + LAUNCH_SECONDS))
     command_of "$name" || return 1
+    { : >>"$TASK/$name.log"; } 2>/dev/null || {
+        complain "$TASK/$name.log cannot be written: make it a file that $(id -un) may write, on a disk with space"
+        return 1
+    }
     rm -f -- "$RUN/$name".{exit,told,pid}
     setsid "$SCRIPTS/lib/supervise.sh" "$TASK" "$name" "$STOP_SIGNAL" \
         "$(option log_size "$DEFAULT_LOG_SIZE")" "$(option log_files "$DEFAULT_LOG_FILES")" "${COMMAND[@]}" \

@@ -30,6 +30,9 @@ mod mysql_server;
 /// PostgreSQL.
 mod pg_server;
 
+/// A certificate authority.
+mod certificates;
+
 /// The project's own programs.
 mod program;
 
@@ -49,6 +52,7 @@ mod compare;
 )]
 pub mod workload;
 
+pub use certificates::Certificates;
 pub use compare::{CellRule, Comparison, Difference, Report, SourceTable, TargetTable};
 pub use mysql_server::{Binlog, Flavor, MysqlBuilder, MysqlServer, RowMetadata};
 pub use pg_server::{PgBuilder, PgServer};

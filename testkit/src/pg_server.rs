@@ -5,6 +5,7 @@
 //! run it as another user. The superuser is `postgres`.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -33,6 +34,7 @@ pub struct PgBuilder {
     settings: Vec<String>,
     disk_bytes: Option<u64>,
     wal: WalDisk,
+    files: Vec<(String, String)>,
 }
 
 /// Where a server with a disk of its own writes its WAL.
@@ -59,6 +61,13 @@ impl PgBuilder {
     /// One more setting, `name=value`, which wins over those before it.
     pub fn setting(mut self, setting: impl Into<String>) -> Self {
         self.settings.push(setting.into());
+        self
+    }
+
+    /// One more file in the data directory, which only the server may read: `pg_hba.conf`, a
+    /// certificate. It wins over what the server has.
+    pub fn file(mut self, name: impl Into<String>, text: impl Into<String>) -> Self {
+        self.files.push((name.into(), text.into()));
         self
     }
 
@@ -102,6 +111,13 @@ impl PgBuilder {
                 "local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\n",
             )
             .expect("the copy is ours");
+        }
+        for (name, text) in &self.files {
+            let path = data.join(name);
+            fs::write(&path, text).expect("the copy is ours");
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o600))
+                .expect("the copy is ours");
+            run_as.own(&path);
         }
         // For the socket.
         run_as.own(directory.path());
@@ -152,6 +168,7 @@ impl PgServer {
             settings: Vec::new(),
             disk_bytes: None,
             wal: WalDisk::Own,
+            files: Vec::new(),
         }
     }
 

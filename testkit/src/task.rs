@@ -5,6 +5,7 @@
 
 use std::fmt::Write;
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
@@ -41,6 +42,16 @@ impl TaskBuilder {
         match entries.iter_mut().find(|(name, _)| name == key) {
             Some((_, old)) => *old = value,
             None => entries.push((key.to_owned(), value)),
+        }
+        self
+    }
+
+    /// Takes a key out again.
+    pub fn without(mut self, section: &str, key: &str) -> Self {
+        for (name, entries) in &mut self.sections {
+            if name == section {
+                entries.retain(|(name, _)| name != key);
+            }
         }
         self
     }
@@ -89,6 +100,9 @@ impl TaskBuilder {
         let directory = scratch::directory("task");
         let files = TaskFiles { directory };
         fs::write(files.config(), self.config_text()).expect("the new directory is ours");
+        // It may hold passwords.
+        fs::set_permissions(files.config(), fs::Permissions::from_mode(0o600))
+            .expect("the new file is ours");
         if let Some(tables) = &self.tables {
             fs::write(files.table_list(), tables.join("\n") + "\n")
                 .expect("the new directory is ours");

@@ -26,6 +26,18 @@ pub enum SslMode {
     VerifyFull,
 }
 
+impl std::fmt::Display for SslMode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Disable => "disable",
+            Self::Prefer => "prefer",
+            Self::Require => "require",
+            Self::VerifyCa => "verify-ca",
+            Self::VerifyFull => "verify-full",
+        })
+    }
+}
+
 /// A parsed connect string with libpq's defaults filled in.
 #[derive(Clone, Debug)]
 pub struct Conninfo {
@@ -67,20 +79,20 @@ pub const KEYWORDS: &[&str] = &[
 pub enum ConninfoError {
     /// Quotes or `=` out of place.
     #[error(
-        "connect string: syntax error near keyword {near:?}: write keyword=value, values with blanks in single quotes"
+        "syntax error near keyword {near:?}: write keyword=value, values with blanks in single quotes"
     )]
     Syntax {
         /// Last keyword read.
         near: String,
     },
     /// Not a known keyword.
-    #[error("connect string: unknown keyword {keyword:?}; known are {}", KEYWORDS.join(", "))]
+    #[error("unknown keyword {keyword:?}; known are {}", KEYWORDS.join(", "))]
     Keyword {
         /// The keyword.
         keyword: String,
     },
     /// A value that the keyword does not take.
-    #[error("connect string: {keyword} wants {expected}")]
+    #[error("{keyword} wants {expected}")]
     Value {
         /// The keyword.
         keyword: &'static str,
@@ -97,6 +109,23 @@ pub enum ConninfoError {
     },
 }
 
+/// Whether a connect string has a password in it.
+pub fn holds_password(text: &str) -> bool {
+    pairs(text).is_ok_and(|pairs| {
+        pairs
+            .iter()
+            .any(|(keyword, value)| keyword == "password" && !value.is_empty())
+    })
+}
+
+fn pairs(text: &str) -> Result<Vec<(String, String)>, ConninfoError> {
+    if text.starts_with("postgresql://") || text.starts_with("postgres://") {
+        parse_uri(text)
+    } else {
+        parse_keywords(text)
+    }
+}
+
 /// What of the environment a connect string falls back on.
 #[derive(Clone, Debug, Default)]
 pub struct Environment {
@@ -106,6 +135,8 @@ pub struct Environment {
     pub pgpassfile: Option<PathBuf>,
     /// Home directory, for `~/.pgpass`.
     pub home: Option<PathBuf>,
+    /// Where relative paths of the connect string begin: the configuration's folder.
+    pub folder: PathBuf,
 }
 
 impl Conninfo {
@@ -118,11 +149,7 @@ impl Conninfo {
         password: Option<&Secret>,
         environment: &Environment,
     ) -> Result<Self, ConninfoError> {
-        let pairs = if text.starts_with("postgresql://") || text.starts_with("postgres://") {
-            parse_uri(text)?
-        } else {
-            parse_keywords(text)?
-        };
+        let pairs = pairs(text)?;
         let mut builder = Builder::default();
         // A dead server is noticed within half a minute, not after two hours.
         builder
@@ -133,6 +160,15 @@ impl Conninfo {
             .tcp_user_timeout(Duration::from_secs(30));
         for (keyword, value) in &pairs {
             builder.set(keyword, value)?;
+        }
+        let paths = [
+            &mut builder.password_file,
+            &mut builder.ssl_root_cert,
+            &mut builder.ssl_cert,
+            &mut builder.ssl_key,
+        ];
+        for path in paths.into_iter().flatten() {
+            *path = environment.folder.join(&*path);
         }
         if let Some(password) = password {
             builder.password = Some(password.expose().into());
@@ -155,7 +191,31 @@ impl Conninfo {
         }
     }
 
-    pub(super) fn user(&self) -> &str {
+    /// Whether the server is on this host, as the connect string names it.
+    pub fn is_local(&self) -> bool {
+        match self.config.get_hosts().first() {
+            Some(Host::Tcp(host)) => {
+                host == "localhost"
+                    || host
+                        .parse()
+                        .is_ok_and(|address: std::net::IpAddr| address.is_loopback())
+            }
+            Some(Host::Unix(_)) => true,
+            None => self
+                .config
+                .get_hostaddrs()
+                .first()
+                .is_none_or(std::net::IpAddr::is_loopback),
+        }
+    }
+
+    /// Whether TLS tells the server from one that only pretends to be it.
+    pub fn verifies(&self) -> bool {
+        self.ssl_mode == SslMode::VerifyFull
+    }
+
+    /// The user.
+    pub fn user(&self) -> &str {
         self.config.get_user().unwrap_or_default()
     }
 }

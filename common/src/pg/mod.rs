@@ -172,9 +172,29 @@ fn open(
 }
 
 fn refused(conninfo: &Conninfo, error: &postgres::Error) -> PgError {
+    let mut reason = describe(error);
+    if tls::is_refusal(error) {
+        reason.push_str(
+            "; check sslmode, sslrootcert, sslcert and sslkey of connect_string; verify-full wants a certificate for the \
+             name in host",
+        );
+    }
+    let remedy = match error.code().map(SqlState::code) {
+        Some("28P01") => "; correct user and password (connect_string, password_file or .pgpass)",
+        Some("3D000") => "; create the database, or correct dbname in connect_string",
+        Some("28000") => {
+            "; correct user and sslmode in connect_string, or the server's pg_hba.conf"
+        }
+        Some(_) => "",
+        None if reason.contains("password missing") => {
+            "; give one (connect_string, password_file or .pgpass)"
+        }
+        None => "",
+    };
+    reason.push_str(remedy);
     PgError::Connect {
         address: session_address(conninfo),
-        reason: describe(error),
+        reason,
         class: class_of(error),
     }
 }
@@ -258,6 +278,9 @@ fn describe(error: &postgres::Error) -> String {
             text.push_str(&format!(", {label} {name}"));
         }
     }
+    if *db.code() == SqlState::INSUFFICIENT_PRIVILEGE {
+        text.push_str("; grant it to the user (`check` names the privileges that are lacking)");
+    }
     text
 }
 
@@ -270,7 +293,9 @@ fn quotes_values(code: &SqlState) -> bool {
 /// What an error of the server or the connection means.
 pub fn class_of(error: &postgres::Error) -> ErrorClass {
     let Some(code) = error.code() else {
-        return if is_connection_error(error) {
+        return if tls::is_refusal(error) {
+            ErrorClass::Usage
+        } else if is_connection_error(error) {
             ErrorClass::Unreachable
         } else {
             ErrorClass::Usage

@@ -40,6 +40,26 @@ pub enum TlsError {
     Verifier(#[from] rustls::client::VerifierBuilderError),
 }
 
+/// Whether one side refuses the other's certificate, or what it offers: trying again does not
+/// help.
+pub(super) fn is_refusal(error: &(dyn std::error::Error + 'static)) -> bool {
+    let of_tls = |error: &(dyn std::error::Error + 'static)| {
+        let inner = error
+            .downcast_ref::<std::io::Error>()
+            .and_then(std::io::Error::get_ref)
+            .and_then(|inner| inner.downcast_ref::<rustls::Error>());
+        matches!(
+            inner.or_else(|| error.downcast_ref()),
+            Some(
+                rustls::Error::InvalidCertificate(_)
+                    | rustls::Error::AlertReceived(_)
+                    | rustls::Error::PeerIncompatible(_)
+            )
+        )
+    };
+    std::iter::successors(Some(error), |error| error.source()).any(of_tls)
+}
+
 /// The connector for one connect string.
 pub(super) fn connector(conninfo: &Conninfo) -> Result<MakeRustlsConnect, TlsError> {
     let provider = Arc::new(ring::default_provider());

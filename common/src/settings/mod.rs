@@ -96,6 +96,18 @@ pub enum SourceSslMode {
     VerifyIdentity,
 }
 
+impl fmt::Display for SourceSslMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Disabled => "disabled",
+            Self::Preferred => "preferred",
+            Self::Required => "required",
+            Self::VerifyCa => "verify_ca",
+            Self::VerifyIdentity => "verify_identity",
+        })
+    }
+}
+
 /// `[src.mysql]`.
 #[derive(Clone, Debug)]
 pub struct SourceSettings {
@@ -132,9 +144,24 @@ pub struct SourceSettings {
 }
 
 impl SourceSettings {
+    /// Whether `host` is a unix socket.
+    pub fn is_socket(&self) -> bool {
+        self.host.starts_with('/')
+    }
+
+    /// Whether nobody but this host's own processes can answer.
+    pub fn is_local(&self) -> bool {
+        self.is_socket()
+            || self.host == "localhost"
+            || self
+                .host
+                .parse()
+                .is_ok_and(|address: std::net::IpAddr| address.is_loopback())
+    }
+
     /// Host and port for messages.
     pub fn address(&self) -> String {
-        if self.host.starts_with('/') {
+        if self.is_socket() {
             self.host.clone()
         } else {
             format!("{}:{}", self.host, self.port)
@@ -166,6 +193,15 @@ pub struct TargetSettings {
     pub empty_string: EmptyString,
 }
 
+impl fmt::Display for EmptyString {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Keep => "keep",
+            Self::Null => "null",
+        })
+    }
+}
+
 /// What happens to 0x00 in text, which PostgreSQL cannot store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NulByte {
@@ -175,6 +211,16 @@ pub enum NulByte {
     Strip,
     /// Put U+FFFD in its place.
     Replace,
+}
+
+impl fmt::Display for NulByte {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Error => "error",
+            Self::Strip => "strip",
+            Self::Replace => "replace",
+        })
+    }
 }
 
 /// `[binlogminer]`.
@@ -203,6 +249,16 @@ pub enum ZeroDate {
     Error,
     /// This date.
     StandIn(String),
+}
+
+impl fmt::Display for ZeroDate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Null => "null",
+            Self::Error => "error",
+            Self::StandIn(date) => date,
+        })
+    }
 }
 
 /// `[binlogloader]`.
@@ -266,7 +322,7 @@ impl ProcessEnvironment {
         self.variables.get(name).map(String::as_str)
     }
 
-    fn conninfo(&self) -> conninfo::Environment {
+    fn conninfo(&self, folder: &Path) -> conninfo::Environment {
         conninfo::Environment {
             user: self
                 .get("PGUSER")
@@ -275,6 +331,7 @@ impl ProcessEnvironment {
                 .map(str::to_owned),
             pgpassfile: self.get("PGPASSFILE").map(PathBuf::from),
             home: self.get("HOME").map(PathBuf::from),
+            folder: folder.into(),
         }
     }
 }
@@ -320,7 +377,7 @@ impl Settings {
                     path: path.into(),
                     problems,
                 })?;
-        if settings.source.password != Secret::new("") && readable_by_others(path) {
+        if raw::holds_password(&text) && readable_by_others(path) {
             settings.notices.push(format!(
                 "{} holds a password and is readable by others: chmod 0600 it, or use password_file",
                 path.display()

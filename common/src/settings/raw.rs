@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use config::{Config, Environment, File, FileFormat};
 use serde::Deserialize;
 
+use crate::pg::conninfo;
+
 use super::error::ParseError;
 use super::keys::{unknown_keys, unknown_variables};
 
@@ -192,6 +194,25 @@ pub(super) fn parse(text: &str, variables: &HashMap<String, String>) -> Result<R
         .build()
         .and_then(Config::try_deserialize)
         .map_err(|error| ParseError::Keys(vec![describe(&error)]))
+}
+
+/// Whether the file's text has a password in it, in whichever section.
+pub(super) fn holds_password(text: &str) -> bool {
+    let Ok(raw) = parse(text, &HashMap::new()) else {
+        return false;
+    };
+    let strings = [
+        raw.local.pgsql.connect_string,
+        raw.desc.pgsql.connect_string,
+    ];
+    raw.src
+        .mysql
+        .password
+        .is_some_and(|password| !password.is_empty())
+        || strings
+            .iter()
+            .flatten()
+            .any(|text| conninfo::holds_password(text))
 }
 
 /// The key and what it takes; `config`'s own text shows the value.

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::pg::Conninfo;
 use crate::position::BinlogPosition;
-use crate::secret::Secret;
+use crate::secret::{Secret, readable_by_others};
 
 impl Raw {
     /// Fills in the defaults and checks values and what belongs together.
@@ -140,7 +140,15 @@ impl Check {
     fn password_file(&mut self, section: &str, path: Option<&Path>) -> Option<Secret> {
         let path = self.resolve(path?);
         match std::fs::read_to_string(&path) {
-            Ok(text) => Some(Secret::new(text.trim_end_matches(['\r', '\n']))),
+            Ok(text) => {
+                if readable_by_others(&path) {
+                    self.notices.push(format!(
+                        "{section}.password_file {} is readable by others: chmod 0600 it",
+                        path.display()
+                    ));
+                }
+                Some(Secret::new(text.trim_end_matches(['\r', '\n'])))
+            }
             Err(error) => {
                 self.problems.push(format!(
                     "{section}.password_file {}: {error}",
@@ -159,10 +167,11 @@ impl Check {
         environment: &ProcessEnvironment,
     ) -> Option<Conninfo> {
         let text = self.required(&format!("{section}.connect_string"), text)?;
-        match Conninfo::parse(text, password, &environment.conninfo()) {
+        match Conninfo::parse(text, password, &environment.conninfo(&self.folder)) {
             Ok(conninfo) => Some(conninfo),
             Err(error) => {
-                self.problems.push(format!("{section}.{error}"));
+                self.problems
+                    .push(format!("{section}.connect_string: {error}"));
                 None
             }
         }

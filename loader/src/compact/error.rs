@@ -13,7 +13,9 @@ use crate::round::{Conflict, shorten};
 #[derive(Debug, thiserror::Error)]
 pub enum CompactError {
     /// A line cannot be read.
-    #[error("staging is damaged behind {behind}")]
+    #[error(
+        "staging is damaged behind {behind}; drop the staging database, and the miner stages again from the target's checkpoint"
+    )]
     Damaged {
         /// Last good position.
         behind: BinlogPosition,
@@ -49,7 +51,8 @@ pub enum CompactError {
     },
     /// Positions go back.
     #[error(
-        "staging is damaged: the transaction that ends at {position} follows one that ends at {behind}"
+        "staging is damaged: the transaction that ends at {position} follows one that ends at {behind}; \
+         drop the staging database, and the miner stages again from the target's checkpoint"
     )]
     Backwards {
         /// The transaction's end.
@@ -69,7 +72,10 @@ pub enum CompactError {
         transaction_seq: u64,
     },
     /// A row names a definition that staging does not hold.
-    #[error("staging is damaged behind {behind}: table definition {definition} is missing")]
+    #[error(
+        "staging is damaged behind {behind}: table definition {definition} is missing; \
+         drop the staging database, and the miner stages again from the target's checkpoint"
+    )]
     UnknownDefinition {
         /// Last good position.
         behind: BinlogPosition,
@@ -78,7 +84,8 @@ pub enum CompactError {
     },
     /// A row does not fit its definition.
     #[error(
-        "staging is damaged behind {behind}: a row of {table} does not fit the table's definition"
+        "staging is damaged behind {behind}: a row of {table} does not fit the table's definition; \
+         drop the staging database, and the miner stages again from the target's checkpoint"
     )]
     Cells {
         /// Last good position.

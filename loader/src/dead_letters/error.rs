@@ -23,7 +23,10 @@ pub enum DeadLetterError {
     #[error("another loader has begun to read staging, or staging was made anew; starting over")]
     Taken,
     /// The event of a refused row is not staged.
-    #[error("staging is damaged: event {event_seq}, which is being applied, is not in it")]
+    #[error(
+        "staging is damaged: event {event_seq}, which is being applied, is not in it; drop the staging database, and \
+         the miner stages again from the target's checkpoint"
+    )]
     NotStaged {
         /// The event.
         event_seq: u64,

@@ -15,7 +15,10 @@ pub enum FetchError {
     #[error(transparent)]
     Migrate(#[from] MigrateError),
     /// A row of the contract does not hold what it should.
-    #[error("staging is damaged: {what} cannot be read")]
+    #[error(
+        "staging is damaged: {what} cannot be read; drop the staging database, and the miner stages again from the target's \
+         checkpoint"
+    )]
     Malformed {
         /// Table and column.
         what: &'static str,

@@ -514,6 +514,22 @@ impl Route {
             .collect()
     }
 
+    /// Target columns that take no NULL, while the source's may hold one.
+    pub fn not_null_columns(&self, definition: &TableDefinition) -> Vec<&str> {
+        self.cells
+            .iter()
+            .filter(|cell| {
+                definition
+                    .columns
+                    .get(cell.source)
+                    .is_some_and(|column| column.nullable)
+            })
+            .filter_map(|cell| self.target.columns.get(cell.target?))
+            .filter(|column| column.not_null && column.fill != Fill::Generated)
+            .map(|column| column.name.as_str())
+            .collect()
+    }
+
     /// Appends a staged row as a COPY line for the target.
     ///
     /// # Errors

@@ -2,6 +2,8 @@
 
 pub mod catalog;
 
+pub mod conditions;
+
 mod lock;
 
 pub mod session;

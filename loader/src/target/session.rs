@@ -67,7 +67,7 @@ pub enum SessionError {
     /// Somebody else has taken over.
     #[error(
         "task {task} was taken over by another loader or reset (epoch {epoch} is no longer valid); this one has \
-         written nothing since"
+         written nothing since: leave the other one running, or stop both and start one"
     )]
     Fenced {
         /// The task.

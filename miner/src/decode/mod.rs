@@ -22,6 +22,7 @@
 mod bytes;
 mod compressed;
 mod error;
+
 mod event;
 mod format;
 mod gtid_event;
@@ -29,6 +30,7 @@ mod metadata;
 mod parser;
 mod payload;
 mod query;
+mod remedy;
 mod rows;
 mod table_map;
 mod xa;

@@ -118,6 +118,20 @@ fn announce(settings: &Settings) {
         settings.source.start,
         settings.path.display(),
     );
+    let miner = &settings.miner;
+    info!(
+        "settings ssl_mode={} stage_batch_bytes={} queue_bytes={} staging_soft_limit={} staging_hard_limit={} nul_byte={} \
+         stage_before_image={} skip_no_pk_table={} allow_unlogged_cascades={}",
+        settings.source.ssl_mode,
+        miner.stage_batch_bytes,
+        miner.queue_bytes,
+        miner.staging_soft_limit,
+        miner.staging_hard_limit,
+        miner.nul_byte,
+        miner.stage_before_image,
+        settings.loader.skip_no_pk_table,
+        settings.target.allow_unlogged_cascades,
+    );
 }
 
 fn waiting_state(error: &MinerError) -> &'static str {
@@ -233,6 +247,12 @@ impl Attempt<'_> {
                 user: source.user.clone(),
             }
             .into());
+        }
+        if names.is_empty() {
+            warn!(
+                "the table list selects no table of the source: correct loader_table_list, [[source]] or db, unless tables \
+                 are to be created later"
+            );
         }
         let mut shown = Vec::with_capacity(names.len());
         for name in &names {

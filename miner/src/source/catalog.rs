@@ -15,6 +15,9 @@ use crate::decode::{CatalogColumn, CatalogIndex, from_catalog};
 /// Databases of the server's own, which are never replicated by a wildcard.
 const SYSTEM_DATABASES: &str = "'mysql', 'information_schema', 'performance_schema', 'sys'";
 
+/// ER_NO_SUCH_TABLE.
+const NO_SUCH_TABLE: u16 = 1146;
+
 /// The catalog; connects when it is first asked and again after a failure.
 pub struct Catalog {
     settings: SourceSettings,
@@ -86,28 +89,34 @@ impl Catalog {
 
     /// Foreign keys by which a change of the parent changes rows of a selected child table.
     ///
+    /// Read from SHOW CREATE TABLE: `information_schema.referential_constraints` hides them from
+    /// a user who may only select.
+    ///
     /// # Errors
-    /// When the source is away.
+    /// When the source is away, or the user may not see a table's definition.
     pub fn cascades(&mut self, list: &TableList) -> Result<Vec<Cascade>, SourceError> {
+        let tables = self.tables(list)?;
         self.ask(|conn| {
-            let rows: Vec<(String, String, String, String, String)> = conn
-                .query(
-                    "select constraint_schema, table_name, constraint_name, delete_rule, update_rule \
-                       from information_schema.referential_constraints \
-                      where delete_rule not in ('RESTRICT', 'NO ACTION') \
-                         or update_rule not in ('RESTRICT', 'NO ACTION')",
-                )
-                .map_err(SourceError::query("list foreign keys"))?;
-            Ok(rows
-                .into_iter()
-                .map(|(database, table, constraint, on_delete, on_update)| Cascade {
-                    child: TableName::new(database, table),
-                    constraint,
-                    on_delete,
-                    on_update,
-                })
-                .filter(|cascade| list.contains(&cascade.child))
-                .collect())
+            conn.query_drop("set session sql_quote_show_create = 1")
+                .map_err(SourceError::query("prepare session"))?;
+            let mut found = Vec::new();
+            for table in tables {
+                let asked = conn.query_first::<(String, String), _>(format!(
+                    "show create table {}.{}",
+                    quote(&table.database),
+                    quote(&table.table)
+                ));
+                match asked {
+                    Ok(row) => {
+                        let text = row.map(|(_, text)| text).unwrap_or_default();
+                        found.extend(Cascade::in_definition(&table, &text));
+                    }
+                    // Dropped since it was listed.
+                    Err(mysql::Error::MySqlError(error)) if error.code == NO_SUCH_TABLE => {}
+                    Err(error) => return Err(SourceError::query("read foreign keys")(error)),
+                }
+            }
+            Ok(found)
         })
     }
 

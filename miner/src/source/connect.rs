@@ -1,7 +1,6 @@
 //! Sessions on the source.
 
 use std::fs::File;
-use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Once;
@@ -35,7 +34,7 @@ pub fn connect(settings: &SourceSettings) -> Result<Conn, SourceError> {
     require_files(settings)?;
     let mut conn = match settings.ssl_mode {
         SourceSslMode::Disabled => open(settings, None)?,
-        SourceSslMode::Preferred if is_socket(settings) => open(settings, None)?,
+        SourceSslMode::Preferred if settings.is_socket() => open(settings, None)?,
         SourceSslMode::Preferred => match open(settings, Some(ssl_options(settings))) {
             Err(error) if error.is_tls_unavailable() => open(settings, None)?,
             result => warned(settings, result?),
@@ -104,31 +103,17 @@ fn require_files(settings: &SourceSettings) -> Result<(), SourceError> {
     Ok(())
 }
 
-fn is_socket(settings: &SourceSettings) -> bool {
-    settings.host.starts_with('/')
-}
-
-/// Whether nobody but this host's own processes can answer.
-fn is_local(settings: &SourceSettings) -> bool {
-    is_socket(settings)
-        || settings.host == "localhost"
-        || settings
-            .host
-            .parse()
-            .is_ok_and(|address: IpAddr| address.is_loopback())
-}
-
 /// The RSA key for a full caching_sha2_password login without TLS. `None` lets the client
 /// library ask the server for it.
 fn server_key(settings: &SourceSettings) -> Option<PathBuf> {
     settings
         .server_public_key
         .clone()
-        .or_else(|| (!is_local(settings)).then(|| NO_KEY.into()))
+        .or_else(|| (!settings.is_local()).then(|| NO_KEY.into()))
 }
 
 fn options(settings: &SourceSettings, ssl: Option<SslOpts>) -> Opts {
-    let is_socket = is_socket(settings);
+    let is_socket = settings.is_socket();
     OptsBuilder::new()
         .ip_or_hostname((!is_socket).then(|| settings.host.clone()))
         .tcp_port(settings.port)

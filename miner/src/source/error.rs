@@ -16,7 +16,7 @@ use crate::decode::DecodeError;
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
     /// The source is away or refuses the login.
-    #[error("connect to source {address} as {user}")]
+    #[error("connect to source {address} as {user}{}", login_remedy(source))]
     Connect {
         /// Host and port.
         address: String,
@@ -98,7 +98,10 @@ pub enum SourceError {
         position: BinlogPosition,
     },
     /// The client library could not take the event's bytes apart.
-    #[error("binlog event at {position} is damaged: {reason}")]
+    #[error(
+        "binlog event at {position} is damaged: {reason}; look at it with mysqlbinlog at the source; if the log is damaged, \
+         load the tables anew, then run binlog_loader reset and start with an empty staging database"
+    )]
     Damaged {
         /// Where.
         position: BinlogPosition,
@@ -119,7 +122,7 @@ pub enum SourceError {
     },
     /// The configured file was never there or is gone.
     #[error(
-        "binlog file {file} does not exist on the source; it has {available}: set binlogfile to one of them"
+        "the start {file} is not on the source, which has {available}: correct binlogfile and binlogfile_offset"
     )]
     NoSuchFile {
         /// What was asked for.
@@ -224,10 +227,16 @@ pub enum SourceError {
         keys: Vec<Cascade>,
     },
     /// No binlog file at all.
-    #[error("the source has no binlog files: SHOW BINARY LOGS is empty")]
+    #[error(
+        "the source has no binlog files: SHOW BINARY LOGS is empty (set log_bin in its configuration and \
+         restart it)"
+    )]
     NoFiles,
     /// A value of the source that cannot be read.
-    #[error("the source answers {what} with {value:?}")]
+    #[error(
+        "the source answers {what} with {value:?}, which this program does not know: is the server older or newer than those \
+         that the README lists?"
+    )]
     Unexpected {
         /// What was asked.
         what: &'static str,
@@ -280,6 +289,19 @@ const SLAVE_SAME_ID: u16 = 4052;
 /// How both families begin to say that a later dump has this one's server id.
 const SAME_SERVER_ID: &str = "same server_uuid/server_id";
 
+fn login_remedy(error: &mysql::Error) -> &'static str {
+    if matches!(error, mysql::Error::MySqlError(error) if ACCESS_DENIED.contains(&error.code)) {
+        " (correct user, password or password_file in [src.mysql], or create the user at the source)"
+    } else if matches!(
+        error,
+        mysql::Error::DriverError(mysql::DriverError::TlsNotSupported)
+    ) {
+        " (switch TLS on at the source, or set ssl_mode = preferred in [src.mysql])"
+    } else {
+        ""
+    }
+}
+
 fn stream_remedy(error: &mysql::Error) -> &'static str {
     let mysql::Error::MySqlError(error) = error else {
         return "";
@@ -287,8 +309,9 @@ fn stream_remedy(error: &mysql::Error) -> &'static str {
     if ACCESS_DENIED.contains(&error.code) {
         " (grant replication slave, replication client on *.* to the user of [src.mysql])"
     } else if error.code == FATAL_READING_BINLOG {
-        " (the position is not, or no longer, one of this source's log: load the tables anew, then run binlog_loader \
-         reset and start with an empty staging database)"
+        " (the position is not, or no longer, one of this source's log: correct binlogfile_offset if it is wrong, and start \
+         with an empty staging database; else load the tables anew, then run binlog_loader reset and start with an empty \
+         staging database)"
     } else {
         ""
     }

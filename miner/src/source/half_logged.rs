@@ -23,3 +23,63 @@ pub struct Cascade {
     /// Its ON UPDATE rule.
     pub on_update: String,
 }
+
+impl Cascade {
+    /// The foreign keys in the text of SHOW CREATE TABLE that change rows by themselves. Each
+    /// has a line of its own, with quoted names; line breaks within texts are escaped there.
+    pub(super) fn in_definition<'a>(
+        child: &'a TableName,
+        text: &'a str,
+    ) -> impl Iterator<Item = Self> + use<'a> {
+        text.lines().filter_map(move |line| {
+            let rest = line.trim_start().strip_prefix("CONSTRAINT `")?;
+            let (constraint, rest) = rest.split_once("` FOREIGN KEY ")?;
+            // What follows the columns that are referred to.
+            let (_, actions) = rest.rsplit_once(')')?;
+            let action = |event: &str| {
+                let (_, rest) = actions.split_once(event)?;
+                ["CASCADE", "SET NULL", "SET DEFAULT"]
+                    .into_iter()
+                    .find(|action| rest.starts_with(action))
+            };
+            let (on_delete, on_update) = (action(" ON DELETE "), action(" ON UPDATE "));
+            (on_delete.is_some() || on_update.is_some()).then(|| Self {
+                child: child.clone(),
+                constraint: constraint.replace("``", "`"),
+                on_delete: on_delete.unwrap_or("RESTRICT").into(),
+                on_update: on_update.unwrap_or("RESTRICT").into(),
+            })
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cascades_are_told_from_other_lines() {
+        let text = "CREATE TABLE `c` (\n  \
+            `a` int(11) DEFAULT NULL COMMENT 'CONSTRAINT `x` FOREIGN KEY (a) ON DELETE CASCADE',\n  \
+            CONSTRAINT `f``1` FOREIGN KEY (`a`) REFERENCES `p` (`odd) ON DELETE CASCADE`) ON UPDATE CASCADE,\n  \
+            CONSTRAINT `f2` FOREIGN KEY (`a`, `b`) REFERENCES `d`.`p` (`id`, `b`) ON DELETE SET NULL ON UPDATE NO ACTION,\n  \
+            CONSTRAINT `f3` FOREIGN KEY (`a`) REFERENCES `p` (`id`) ON DELETE NO ACTION,\n  \
+            CONSTRAINT `f4` FOREIGN KEY (`a`) REFERENCES `p` (`id`),\n  \
+            CONSTRAINT `k` CHECK (`a` > 0)\n) ENGINE=InnoDB";
+        let child = TableName::new("d", "c");
+        let cascade = |constraint: &str, on_delete: &str, on_update: &str| Cascade {
+            child: child.clone(),
+            constraint: constraint.into(),
+            on_delete: on_delete.into(),
+            on_update: on_update.into(),
+        };
+        let found: Vec<Cascade> = Cascade::in_definition(&child, text).collect();
+        assert_eq!(
+            found,
+            [
+                cascade("f`1", "RESTRICT", "CASCADE"),
+                cascade("f2", "SET NULL", "RESTRICT"),
+            ]
+        );
+    }
+}

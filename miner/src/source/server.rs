@@ -66,7 +66,9 @@ impl Server {
             .query_map(
                 "show global variables where variable_name in ('version', 'server_id', 'server_uuid', 'log_bin', \
                  'binlog_format', 'binlog_row_image', 'binlog_row_metadata', 'binlog_row_value_options', 'gtid_mode', \
-                 'innodb_native_foreign_keys')",
+                 'innodb_native_foreign_keys', 'binlog_checksum', 'sync_binlog', 'innodb_flush_log_at_trx_commit', \
+                 'log_slave_updates', 'log_replica_updates', 'expire_logs_days', 'binlog_expire_logs_seconds', \
+                 'binlog_expire_logs_auto_purge', 'max_binlog_total_size')",
                 |(name, value): (String, String)| (name.to_ascii_lowercase(), value),
             )
             .map_err(SourceError::query("read server variables"))?
@@ -116,24 +118,33 @@ impl Server {
     /// # Errors
     /// The first such setting.
     pub fn require_row_images(&self) -> Result<(), SourceError> {
-        for needed in NEEDED {
+        self.row_images()
+            .try_for_each(|(_, result)| result.map(|_| ()))
+    }
+
+    /// The settings without which rows would not arrive whole, each with its value or what is
+    /// wrong with it.
+    pub fn row_images(&self) -> impl Iterator<Item = (&'static str, Result<&str, SourceError>)> {
+        NEEDED.iter().map(|needed| {
             let found = self.variable(needed.variable);
             // A server that lacks the variable has no other way than the needed one.
-            if !found.is_empty()
-                && !needed
+            let accepted = found.is_empty()
+                || needed
                     .accepted
                     .iter()
-                    .any(|value| found.eq_ignore_ascii_case(value))
-            {
-                return Err(SourceError::Setting {
+                    .any(|value| found.eq_ignore_ascii_case(value));
+            let result = if accepted {
+                Ok(found)
+            } else {
+                Err(SourceError::Setting {
                     variable: needed.variable,
                     found: found.to_owned(),
                     needed: needed.accepted.first().copied().unwrap_or_default(),
                     remedy: needed.remedy,
-                });
-            }
-        }
-        Ok(())
+                })
+            };
+            (needed.variable, result)
+        })
     }
 }
 
@@ -183,6 +194,15 @@ impl LogFiles {
             .first()
             .map(|(file, _)| BinlogPosition::new(file.clone(), BinlogPosition::FIRST_OFFSET))
             .ok_or(SourceError::NoFiles)
+    }
+
+    /// The file that follows `file`.
+    pub fn after(&self, file: &BinlogFile) -> Option<BinlogFile> {
+        self.0
+            .iter()
+            .map(|(name, _)| name)
+            .find(|name| *name > file)
+            .cloned()
     }
 
     /// Whether `position` lies in one of the files.

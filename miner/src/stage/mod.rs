@@ -14,6 +14,6 @@ mod writer;
 
 pub use chunk::{ChunkPacker, LineKind, Sequences};
 pub use forget::Forgotten;
-pub use session::{Staged, StagingSession};
+pub use session::{LOCK as MINER_LOCK, Staged, StagingSession};
 pub use timeline::{Continued, NewTimeline};
 pub use writer::{CaughtUp, Message, StagedEnd, Stager, Unit, UnitEnd};

@@ -21,7 +21,7 @@ use crate::filter::KnownDefinitions;
 use crate::parked::{Parked, ParkedLines};
 
 /// Advisory lock of the one miner of a staging database; "m2gm" as a number.
-const LOCK: i64 = 0x6d32_676d;
+pub const LOCK: i64 = 0x6d32_676d;
 
 /// A session that holds the miner's lock.
 pub struct StagingSession {

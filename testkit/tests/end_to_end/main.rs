@@ -52,6 +52,9 @@ mod copies;
 /// Servers that are away.
 mod outages;
 
+/// One table loaded anew.
+mod resync;
+
 /// Another server in the source's place.
 mod failover;
 

@@ -1,10 +1,6 @@
 //! Logins: TLS and its verification, and every way to prove a password.
 
-use std::path::PathBuf;
-use std::process::Command;
-
-use tempfile::TempDir;
-use testkit::{Flavor, MysqlServer, TaskBuilder};
+use testkit::{Certificates, Flavor, MysqlServer, TaskBuilder};
 
 use crate::rig::{Miner, Rig, create_table, insert, mine, refused};
 
@@ -36,7 +32,7 @@ fn warns(task: &TaskBuilder) -> bool {
 #[test]
 fn caching_sha2_password_with_and_without_tls() {
     let source = MysqlServer::start_default(Flavor::Mysql97);
-    let other = Certificates::make();
+    let other = Certificates::make("client");
     let rig = Rig::start();
     create_table(&source);
     source.sql("create user sha2@'%' identified by 'secret'; grant all on *.* to sha2@'%'");
@@ -97,48 +93,9 @@ fn caching_sha2_password_with_and_without_tls() {
     assert!(!warns(&bare));
 }
 
-/// A CA and a certificate for 127.0.0.1 that it has signed.
-struct Certificates {
-    directory: TempDir,
-}
-
-impl Certificates {
-    fn make() -> Self {
-        let made = Self {
-            directory: TempDir::new().unwrap(),
-        };
-        made.openssl(
-            "req -x509 -newkey rsa:2048 -nodes -days 2 -keyout ca.key -out ca.pem -subj /CN=ca",
-        );
-        std::fs::write(made.path("san"), "subjectAltName = IP:127.0.0.1\n").unwrap();
-        made.openssl(
-            "req -newkey rsa:2048 -nodes -keyout server.key -out server.csr -subj /CN=server",
-        );
-        made.openssl(
-            "x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile san -out server.pem",
-        );
-        made.openssl("rsa -in ca.key -pubout -out public.pem");
-        made
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.directory.path().join(name)
-    }
-
-    fn openssl(&self, args: &str) {
-        let output = Command::new("openssl")
-            .args(args.split(' '))
-            .current_dir(self.directory.path())
-            .output()
-            .expect("openssl is installed by scripts/install_servers.sh");
-        let error = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(output.status.success(), "{error}");
-    }
-}
-
 #[test]
 fn mariadb_verifies_the_host_name_and_knows_native_and_ed25519_passwords() {
-    let certificates = Certificates::make();
+    let certificates = Certificates::make("client");
     let file = |name: &str| certificates.path(name).display().to_string();
     let flag = |option: &str, name: &str| format!("--{option}={}", file(name));
     let source = MysqlServer::builder(Flavor::MariaDb1011)
