@@ -13,6 +13,7 @@ mod binary_copy;
 mod compact_model;
 mod dead_letters;
 mod dead_letters_random;
+mod dialects;
 mod refusals;
 mod replace;
 mod running;

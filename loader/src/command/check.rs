@@ -14,8 +14,9 @@ use super::CommandError;
 use crate::apply::look_at_constants;
 use crate::fetch;
 use crate::route::{Router, ValuePolicy};
-use crate::target::catalog;
-use crate::target::session::{LEAST_VERSION, ReplicaRole, set_replica_role};
+use crate::target::findings::{self, Finding, Severity};
+use crate::target::session::{ReplicaRole, set_replica_role};
+use crate::target::{Dialect, Server, SessionError, catalog};
 
 /// Collects answers; the worst is the result.
 struct Checks<'a, W> {
@@ -30,6 +31,16 @@ impl<W: Write> Checks<'_, W> {
 
     fn warn(&mut self, text: &str) -> Result<(), CommandError> {
         Ok(writeln!(self.out, "warn {text}")?)
+    }
+
+    fn findings(&mut self, findings: &[Finding]) -> Result<(), CommandError> {
+        findings
+            .iter()
+            .try_for_each(|finding| match finding.severity {
+                Severity::Ok => self.ok(&finding.text),
+                Severity::Warn => self.warn(&finding.text),
+                Severity::Fail(class) => self.fail(class, &finding.text),
+            })
     }
 
     fn fail(&mut self, class: ErrorClass, text: &str) -> Result<(), CommandError> {
@@ -63,12 +74,12 @@ pub fn run(settings: &Settings, out: &mut impl Write) -> Result<Option<ErrorClas
     let target = pg::connect_target(&settings.target.conninfo, NAME);
     let target = connected(&mut checks, "target", &settings.target.conninfo, target)?;
     let mut staged = Staged::default();
-    if let Some(mut staging) = staging {
+    if let Some((mut staging, _)) = staging {
         staged = check_staging(&mut checks, settings, &mut staging)?;
     }
-    if let Some(mut target) = target {
-        check_target(&mut checks, settings, &mut target)?;
-        check_tables(&mut checks, settings, &mut target, &staged)?;
+    if let Some((mut target, dialect)) = target {
+        check_target(&mut checks, settings, &mut target, dialect)?;
+        check_tables(&mut checks, settings, (&mut target, dialect), &staged)?;
     }
     Ok(checks.worst)
 }
@@ -81,7 +92,7 @@ fn connected<W: Write>(
     server: &str,
     conninfo: &Conninfo,
     opened: Result<Client, PgError>,
-) -> Result<Option<Client>, CommandError> {
+) -> Result<Option<(Client, Dialect)>, CommandError> {
     let mut client = match opened {
         Ok(client) => client,
         Err(error) => {
@@ -89,27 +100,29 @@ fn connected<W: Write>(
             return Ok(None);
         }
     };
-    let version = one::<i32>(
-        &mut client,
-        "select current_setting('server_version_num')::integer",
-    )
-    .map_err(CommandError::Staging)?;
     let text = format!(
-        "{server} {} database {}: PostgreSQL {}.{}",
+        "{server} {} database {}",
         conninfo.address(),
-        conninfo.database(),
-        version / 10_000,
-        version % 10_000
+        conninfo.database()
     );
-    if version < LEAST_VERSION {
+    let found = match Server::ask(&mut client) {
+        Ok(found) => found,
+        Err(SessionError::Server { name, least }) => {
+            let needed = format!("{text}: {name}: {least} is needed");
+            checks.fail(ErrorClass::Operator, &needed)?;
+            return Ok(None);
+        }
+        Err(error) => return Err(CommandError::Session(error)),
+    };
+    if server == "staging" && found.dialect != Dialect::PostgreSql {
         checks.fail(
             ErrorClass::Operator,
-            &format!("{text}: 12 or later is needed"),
+            &format!("{text}: {}: PostgreSQL 12 or later is needed", found.name),
         )?;
         return Ok(None);
     }
-    checks.ok(&text)?;
-    Ok(Some(client))
+    checks.ok(&format!("{text}: {}", found.name))?;
+    Ok(Some((client, found.dialect)))
 }
 
 fn one<T: for<'a> postgres::types::FromSql<'a>>(
@@ -183,8 +196,12 @@ fn check_target<W: Write>(
     checks: &mut Checks<'_, W>,
     settings: &Settings,
     client: &mut Client,
+    dialect: Dialect,
 ) -> Result<(), CommandError> {
-    match set_replica_role(client).map_err(|error| CommandError::Session(error.into()))? {
+    let said = findings::of_server(client, dialect);
+    checks.findings(&said.map_err(|error| CommandError::Session(error.into()))?)?;
+    match set_replica_role(client, dialect).map_err(|error| CommandError::Session(error.into()))? {
+        ReplicaRole::NotPermitted if dialect.is_distributed() => {}
         ReplicaRole::Set => checks.ok("target: session_replication_role can be set: triggers and foreign keys stay out of the way")?,
         ReplicaRole::NotPermitted => checks.warn(
             "target: session_replication_role cannot be set: tables with triggers, cascading or non-deferrable foreign \
@@ -213,7 +230,7 @@ fn check_target<W: Write>(
 fn check_tables<W: Write>(
     checks: &mut Checks<'_, W>,
     settings: &Settings,
-    client: &mut Client,
+    (client, dialect): (&mut Client, Dialect),
     staged: &Staged,
 ) -> Result<(), CommandError> {
     let router = Router::new(
@@ -232,14 +249,14 @@ fn check_tables<W: Write>(
         checks.fail(error.class(), &error.to_string())?;
     }
     for definition in definitions.values() {
-        check_table(checks, &router, client, definition, replica)?;
+        check_table(checks, &router, (client, dialect), definition, replica)?;
     }
     for name in settings.tables.named() {
         if definitions.contains_key(&name) {
             continue;
         }
         let address = router.address(&name);
-        let found = catalog::find_tables(client, &address.schema, &address.table)
+        let found = catalog::find_tables(client, dialect, &address.schema, &address.table)
             .map_err(|error| CommandError::Session(error.into()))?;
         match router.choose(&name, &address, found) {
             Ok(target) => checks.warn(&format!(
@@ -255,13 +272,13 @@ fn check_tables<W: Write>(
 fn check_table<W: Write>(
     checks: &mut Checks<'_, W>,
     router: &Router,
-    client: &mut Client,
+    (client, dialect): (&mut Client, Dialect),
     definition: &TableDefinition,
     replica: bool,
 ) -> Result<(), CommandError> {
     let name = &definition.name;
     let address = router.address(name);
-    let found = catalog::find_tables(client, &address.schema, &address.table)
+    let found = catalog::find_tables(client, dialect, &address.schema, &address.table)
         .map_err(|error| CommandError::Session(error.into()))?;
     let route = router
         .choose(name, &address, found)
@@ -275,12 +292,14 @@ fn check_table<W: Write>(
         return checks.fail(
             ErrorClass::Operator,
             &format!(
-                "table {name} -> {target}: {} (drop or disable them, or let the user set session_replication_role)",
-                route.target.hazards.join(", ")
+                "table {name} -> {target}: {} ({})",
+                route.target.hazards.join(", "),
+                dialect.remedy_for_hazards()
             ),
         );
     }
     checks.ok(&format!("table {name} -> {target}"))?;
+    checks.findings(&findings::of_table(&route))?;
     let key = route.key_names();
     if key.is_empty() {
         checks.warn(&format!(

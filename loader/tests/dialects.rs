@@ -1,0 +1,668 @@
+//! The statements for Greenplum and openGauss, applied to a real PostgreSQL as far as it takes
+//! them: the same histories as on PostgreSQL's own way must leave the same rows.
+//!
+//! What PostgreSQL does not have is made to look alike: an empty policy catalog, so that nothing
+//! is `distributed by`, and in tables without a key a column of the name `gp_segment_id`.
+
+use std::sync::Arc;
+
+use common::checkpoint::Checkpoint;
+use common::pg::conninfo::Environment;
+use common::pg::{self, Conninfo};
+use common::position::{LogId, TimelineId};
+use common::table::{ColumnType, DefinitionId, IntegerWidth, Sign};
+use loader::apply::{Applier, ApplyError};
+use loader::compact::{Compactor, Limits, Pause};
+use loader::dead_letters::DeadLetters;
+use loader::fetch::{Fetched, Fetcher, Flow, Pass, Start};
+use loader::progress::{Progress, Timeline};
+use loader::round::{Contradictions, Round};
+use loader::route::{Router, ValuePolicy};
+use loader::target::dialect::{Compatibility, Dates, EmptyText, Lengths};
+use loader::target::session::set_replica_role;
+use loader::target::{Dialect, SessionError, TargetSession};
+
+use crate::bench::{Bench, server};
+use crate::staged::{FILE, Lines, TIMELINE, int, varchar};
+
+/// What Greenplum and openGauss have and PostgreSQL has not.
+const LOOK_ALIKES: &str = "\
+create table public.gp_distribution_policy (localoid oid, policytype \"char\", numsegments integer, \
+                                            distkey int2vector, distclass oidvector); \
+create function public.pg_get_table_distributedby(oid) returns text language sql as 'select null::text'; \
+create table public.pg_appendonly (relid oid); \
+create table public.pg_exttable (reloid oid); \
+create schema look_alike; \
+create view look_alike.pg_attrdef as \
+  select d.*, case when a.attgenerated = 's' then 's' else '' end::\"char\" as adgencol \
+    from pg_catalog.pg_attrdef d join pg_catalog.pg_attribute a on a.attrelid = d.adrelid and a.attnum = d.adnum";
+
+/// Where unqualified names are looked for.
+const SEARCH_PATH: &str = "set search_path = look_alike, pg_catalog, public";
+
+const OPENGAUSS: Dialect = Dialect::OpenGauss(Compatibility {
+    empty_text: EmptyText::Kept,
+    lengths: Lengths::Characters,
+    dates: Dates::Date,
+});
+
+const OPENGAUSS_A: Dialect = Dialect::OpenGauss(Compatibility {
+    empty_text: EmptyText::Null,
+    lengths: Lengths::Bytes,
+    dates: Dates::Timestamp,
+});
+
+const ALL: [Dialect; 6] = [
+    Dialect::PostgreSql,
+    Dialect::Greenplum6,
+    Dialect::Greenplum7,
+    Dialect::Cloudberry,
+    OPENGAUSS,
+    OPENGAUSS_A,
+];
+
+/// A task that is applied here, not by the program.
+struct Spoken {
+    bench: Bench,
+    dialect: Dialect,
+    batch_bytes: usize,
+    dead_letter_limit: u64,
+}
+
+impl Spoken {
+    fn new(dialect: Dialect, tables: &str) -> Self {
+        Self {
+            bench: Bench::new(&format!("{LOOK_ALIKES}; {tables}")),
+            dialect,
+            batch_bytes: 1 << 20,
+            dead_letter_limit: 0,
+        }
+    }
+
+    fn define(&mut self, name: &str, columns: &[(&str, ColumnType)], key: &[&str]) -> DefinitionId {
+        self.bench.staged.define(name, columns, key)
+    }
+
+    fn transaction(&mut self, write: impl FnOnce(&mut Lines)) {
+        self.bench.staged.transaction(write);
+    }
+
+    fn conninfo(&self, suffix: &str) -> Conninfo {
+        let database = format!("{}_{suffix}", self.bench.name);
+        Conninfo::parse(
+            &server().connect_string(&database),
+            None,
+            &Environment::default(),
+        )
+        .unwrap()
+    }
+
+    fn session(&self) -> TargetSession {
+        let mut client = pg::connect_target(&self.conninfo("target"), "test").unwrap();
+        client.batch_execute(SEARCH_PATH).unwrap();
+        for statement in self.dialect.session() {
+            // The one setting that PostgreSQL does not know.
+            if statement != "set optimizer = off" {
+                client.batch_execute(statement).unwrap();
+            }
+        }
+        let replica_role = set_replica_role(&mut client, self.dialect).unwrap();
+        let mut session = TargetSession::new(client, &self.bench.name, self.dialect, replica_role);
+        if self.dialect.is_distributed() {
+            // PostgreSQL does not know "distributed by".
+            let create = format!(
+                "create schema if not exists mysql2gp; {}",
+                common::checkpoint::CREATE
+            );
+            session.client.batch_execute(&create).unwrap();
+        }
+        session.create_tables().unwrap();
+        session
+    }
+
+    /// Applies everything that is staged, in rounds as the program would.
+    fn apply(&mut self) -> Result<u64, ApplyError> {
+        let mut session = self.session();
+        let mut fetcher = Fetcher::open(&self.conninfo("staging"), &self.bench.name).unwrap();
+        fetcher.need_from(None).unwrap();
+        let miner = fetcher.miner().unwrap().unwrap();
+        let tenure = fetcher.begin_tenure().unwrap();
+        let staging_id = fetcher.task().unwrap().staging_id;
+        let checkpoint = match session.checkpoint().unwrap() {
+            Some(checkpoint) => {
+                session.raise_epoch().unwrap();
+                checkpoint
+            }
+            None => {
+                let checkpoint = first(&staging_id);
+                session.insert_checkpoint(&checkpoint).unwrap();
+                checkpoint
+            }
+        };
+        let start = fetcher.seek(&miner, &checkpoint).unwrap();
+        let dead_letters = DeadLetters::open(
+            &self.conninfo("staging"),
+            &self.bench.name,
+            self.dead_letter_limit,
+            &checkpoint,
+            tenure,
+            &mut session.client,
+        )
+        .unwrap();
+        let policy = ValuePolicy {
+            zero_date: common::settings::ZeroDate::Null,
+            empty_string: common::settings::EmptyString::Keep,
+            time_zone_minutes: 0,
+        };
+        let router = Router::new(&[], "public", policy);
+        let known = fetcher.known_file();
+        let mut applier = Applier::new(session, router, dead_letters, staging_id, known);
+        let limits = Limits {
+            batch_bytes: self.batch_bytes,
+            stop_at: None,
+            contradictions: Contradictions::Stop,
+        };
+        let mut compactor = Compactor::new(limits, progress(checkpoint, &start));
+        for fetched in fetch_all(&mut fetcher) {
+            merge(&mut compactor, &mut applier, fetched)?;
+        }
+        if !compactor.round().is_empty() {
+            applier.apply(&compactor.take_round(Round::default()))?;
+        }
+        Ok(applier.duplicates())
+    }
+
+    #[track_caller]
+    fn applied(&mut self) {
+        if let Err(error) = self.apply() {
+            panic!("{:?}: {error}", self.dialect);
+        }
+    }
+
+    #[track_caller]
+    fn rows(&mut self, query: &str, expected: &[&str]) {
+        assert_eq!(self.bench.rows(query), expected, "{:?}", self.dialect);
+    }
+}
+
+fn first(staging_id: &str) -> Checkpoint {
+    Checkpoint {
+        timeline_id: TimelineId(TIMELINE.into()),
+        log_id: LogId("log-1".into()),
+        file_created: None,
+        start_position: format!("{FILE}:4"),
+        applied: format!("{FILE}:4").parse().unwrap(),
+        applied_gtid_set: None,
+        staging_id: staging_id.into(),
+        transaction_seq: 0,
+        event_seq: 0,
+        consistent_from: None,
+    }
+}
+
+fn progress(checkpoint: Checkpoint, start: &Start) -> Progress {
+    Progress {
+        timeline: Arc::new(Timeline {
+            id: checkpoint.timeline_id,
+            log_id: checkpoint.log_id,
+            consistent_from: checkpoint.consistent_from,
+        }),
+        position: checkpoint.applied,
+        gtid_set: None,
+        transaction_seq: start.transaction_seq,
+        event_seq: start.event_seq,
+        committed_at_us: None,
+    }
+}
+
+fn fetch_all(fetcher: &mut Fetcher) -> Vec<Fetched> {
+    let mut all = Vec::new();
+    loop {
+        let pass = fetcher.pass(|fetched| {
+            all.push(fetched);
+            Flow::Continue
+        });
+        match pass.unwrap() {
+            Pass::More => {}
+            Pass::Drained | Pass::Stopped => return all,
+        }
+    }
+}
+
+fn merge(
+    compactor: &mut Compactor,
+    applier: &mut Applier,
+    fetched: Fetched,
+) -> Result<(), ApplyError> {
+    let text = match fetched {
+        Fetched::Definition(id, definition) => {
+            compactor.define(id, *definition);
+            return Ok(());
+        }
+        Fetched::Timeline(timeline) => {
+            compactor.begin_timeline(&timeline).unwrap();
+            return Ok(());
+        }
+        Fetched::Mark(_) => return Ok(()),
+        Fetched::Text(text) => text,
+    };
+    compactor
+        .begin_text(text.transaction_seq, text.event_seq)
+        .unwrap();
+    let mut rest = text.lines.as_slice();
+    while !rest.is_empty() {
+        let (left, pause) = compactor.read(rest).unwrap();
+        rest = left;
+        match pause {
+            Pause::NeedText | Pause::MayEnd => {}
+            Pause::MustEnd | Pause::Split | Pause::Stop => {
+                applier.apply(&compactor.take_round(Round::default()))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+const ITEMS: &str = "create table items (id integer primary key, name varchar(80))";
+
+const ALL_ITEMS: &str = "select id, name from items order by id";
+
+fn items(spoken: &mut Spoken) -> DefinitionId {
+    spoken.define("items", &[("id", int()), ("name", varchar(20))], &["id"])
+}
+
+#[test]
+fn inserts_updates_deletes_and_key_changes_arrive() {
+    for dialect in ALL {
+        let mut spoken = Spoken::new(dialect, ITEMS);
+        let items = items(&mut spoken);
+        spoken.transaction(|t| {
+            t.insert(items, "1\tone").insert(items, "2\ttwo");
+            t.insert(items, "3\tthree");
+        });
+        spoken.applied();
+        spoken.transaction(|t| {
+            t.update(items, "1\tONE").delete(items, "2");
+            t.update_key(items, "4\tthree", "3").insert(items, "5\t\\N");
+        });
+        spoken.applied();
+        spoken.rows(ALL_ITEMS, &["1|ONE", "4|three", "5|NULL"]);
+        let position = format!("{FILE}:204");
+        spoken.rows(
+            "select applied_file || ':' || applied_pos, epoch from mysql2gp.checkpoint",
+            &[&format!("{position}|2")],
+        );
+    }
+}
+
+#[test]
+fn keys_and_secondary_unique_values_swap_within_a_batch() {
+    for dialect in ALL {
+        let mut spoken = Spoken::new(
+            dialect,
+            "create table items (id integer primary key, name varchar(80) not null unique)",
+        );
+        let items = items(&mut spoken);
+        spoken.transaction(|t| {
+            t.insert(items, "1\ta")
+                .insert(items, "2\tb")
+                .insert(items, "3\tc");
+        });
+        spoken.applied();
+        spoken.transaction(|t| {
+            t.update(items, "1\tx")
+                .update(items, "2\ta")
+                .update(items, "1\tb");
+            t.update_key(items, "9\tc", "3")
+                .update_key(items, "3\tb2", "1");
+            t.update_key(items, "1\tc2", "9");
+        });
+        spoken.applied();
+        spoken.rows(ALL_ITEMS, &["1|c2", "2|a", "3|b2"]);
+    }
+}
+
+#[test]
+fn many_rows_are_written_in_each_way_that_there_is() {
+    for dialect in ALL {
+        let mut spoken = Spoken::new(dialect, ITEMS);
+        let items = items(&mut spoken);
+        spoken.transaction(|t| {
+            for id in 1..=400 {
+                t.insert(items, &format!("{id}\told"));
+            }
+        });
+        spoken.applied();
+        // Replaced where that can be, then beside deletes, where Greenplum does not.
+        spoken.transaction(|t| {
+            for id in 1..=300 {
+                t.update(items, &format!("{id}\tnew"));
+            }
+        });
+        spoken.applied();
+        let names = "select name, count(*), min(id), max(id) from items group by 1 order by 1";
+        spoken.rows(names, &["new|300|1|300", "old|100|301|400"]);
+        spoken.transaction(|t| {
+            for id in 1..=300 {
+                t.update(items, &format!("{id}\tnewer"));
+            }
+            t.delete(items, "400")
+                .update_key(items, "500\tmoved", "399");
+        });
+        spoken.applied();
+        spoken.rows(
+            names,
+            &["moved|1|500|500", "newer|300|1|300", "old|98|301|398"],
+        );
+    }
+}
+
+#[test]
+fn keys_of_several_columns_and_odd_texts_find_their_rows() {
+    for dialect in ALL {
+        let mut spoken = Spoken::new(
+            dialect,
+            "create table stock (note text, shop varchar(80), day date, code bytea, n numeric(20), \
+             primary key (shop, day, code, n))",
+        );
+        let columns = [
+            ("note", varchar(20)),
+            ("shop", varchar(20)),
+            ("day", ColumnType::Date),
+            ("code", ColumnType::Varbinary { max_bytes: 9 }),
+            (
+                "n",
+                ColumnType::Integer {
+                    width: IntegerWidth::Big,
+                    sign: Sign::Unsigned,
+                },
+            ),
+        ];
+        let stock = spoken.define("stock", &columns, &["shop", "day", "code", "n"]);
+        let key = |shop: &str| format!("{shop}\t2024-05-06\t\\\\x005c0a\t18446744073709551615");
+        let row = |note: &str, shop: &str| format!("{note}\t{}", key(shop));
+        spoken.transaction(|t| {
+            t.insert(stock, &row("one", "a\\\\b"))
+                .insert(stock, &row("two", "t\\tq"));
+            t.insert(stock, &row("three", "A"));
+        });
+        spoken.applied();
+        spoken.transaction(|t| {
+            t.update(stock, &row("ONE", "a\\\\b"))
+                .delete(stock, &key("t\\tq"));
+            t.update_key(stock, &row("three", "a"), &key("A"));
+        });
+        spoken.applied();
+        spoken.rows(
+            "select note, shop from stock order by note",
+            &["ONE|a\\b", "three|a"],
+        );
+    }
+}
+
+#[test]
+fn rows_without_a_key_go_one_by_one() {
+    for dialect in ALL {
+        for index in ["", "create index on log (line)"] {
+            let mut spoken = Spoken::new(
+                dialect,
+                &format!(
+                    "create table log (level integer not null, line varchar(80), ratio double precision, \
+                                       gp_segment_id integer default 0); {index}"
+                ),
+            );
+            let log = spoken.define(
+                "log",
+                &[
+                    ("level", int()),
+                    ("line", varchar(20)),
+                    ("ratio", ColumnType::Double),
+                ],
+                &[],
+            );
+            spoken.transaction(|t| {
+                for _ in 0..3 {
+                    t.insert(log, "1\tsame\t0.5");
+                }
+                t.insert(log, "2\t\\N\t\\N").insert(log, "2\t\\N\t\\N");
+                t.insert(log, "3\t-\t0.1").insert(log, "3\t\\N\t0.1");
+                t.insert(log, "3\t-\t0.10000000000000002");
+            });
+            spoken.applied();
+            spoken.transaction(|t| {
+                t.delete_full(log, "1\tsame\t0.5");
+                t.update_full(log, "1\tother\t0.5", "1\tsame\t0.5");
+                t.delete_full(log, "2\t\\N\t\\N")
+                    .delete_full(log, "3\t\\N\t0.1");
+                t.delete_full(log, "3\t-\t0.1");
+                t.insert(log, "4\tgone\t1").delete_full(log, "4\tgone\t1");
+            });
+            spoken.applied();
+            spoken.rows(
+                "select level, line, ratio from log order by level, line",
+                &[
+                    "1|other|0.5",
+                    "1|same|0.5",
+                    "2|NULL|NULL",
+                    "3|-|0.10000000000000002",
+                ],
+            );
+        }
+    }
+}
+
+#[test]
+fn an_oversized_transaction_goes_in_rounds() {
+    for dialect in ALL {
+        let mut spoken = Spoken::new(
+            dialect,
+            &format!(
+                "{ITEMS}; create table log (line varchar(80), gp_segment_id integer default 0)"
+            ),
+        );
+        spoken.batch_bytes = 20_000;
+        let items = items(&mut spoken);
+        let log = spoken.define("log", &[("line", varchar(20))], &[]);
+        spoken.transaction(|t| {
+            for id in 0..1000 {
+                t.insert(items, &format!("{id}\tn{id}"))
+                    .insert(log, &format!("l{}", id % 10));
+            }
+            // Keys that an earlier round has deleted come back in a later one.
+            for id in 0..500 {
+                t.delete(items, &id.to_string());
+                t.insert(items, &format!("{id}\tback{id}"));
+                t.delete_full(log, &format!("l{}", id % 10));
+            }
+            for id in 900..1000 {
+                t.delete(items, &id.to_string());
+            }
+        });
+        spoken.applied();
+        spoken.rows(
+            "select count(*), count(*) filter (where name = 'back' || id), \
+                    count(*) filter (where name = 'n' || id), max(id) from items",
+            &["900|500|400|899"],
+        );
+        spoken.rows(
+            "select count(*), count(distinct line) from log",
+            &["500|10"],
+        );
+    }
+}
+
+#[test]
+fn truncates_and_rows_that_are_there_already_are_met() {
+    for dialect in ALL {
+        let mut spoken = Spoken::new(dialect, ITEMS);
+        let items = items(&mut spoken);
+        spoken.transaction(|t| {
+            t.insert(items, "1\tone").insert(items, "2\ttwo");
+        });
+        spoken.transaction(|t| {
+            t.truncate(items);
+        });
+        spoken.transaction(|t| {
+            t.insert(items, "2\tagain");
+        });
+        spoken.applied();
+        spoken.rows(ALL_ITEMS, &["2|again"]);
+        spoken
+            .bench
+            .change("insert into items values (7, 'by hand')");
+        spoken.transaction(|t| {
+            t.insert(items, "7\tseven").insert(items, "8\teight");
+        });
+        assert_eq!(spoken.apply().unwrap(), 1, "{dialect:?}");
+        spoken.rows(ALL_ITEMS, &["2|again", "7|seven", "8|eight"]);
+    }
+}
+
+#[test]
+fn refused_rows_become_dead_letters_and_are_settled() {
+    for dialect in ALL {
+        let mut spoken = Spoken::new(
+            dialect,
+            "create table items (id integer primary key, name varchar(80) check (name not like 'bad%'))",
+        );
+        spoken.dead_letter_limit = 5;
+        let items = items(&mut spoken);
+        spoken.transaction(|t| {
+            for id in 1..=300 {
+                let name = if id % 100 == 0 { "bad" } else { "good" };
+                t.insert(items, &format!("{id}\t{name}"));
+            }
+        });
+        spoken.applied();
+        let count =
+            "select count(*), (select count(*) from mysql2gp.checkpoint_dead_letters) from items";
+        spoken.rows(count, &["297|3"]);
+        // An update whose old version goes, one that settles, and a delete that does.
+        spoken.transaction(|t| {
+            t.update(items, "1\tbad")
+                .update(items, "100\tgood")
+                .delete(items, "200");
+        });
+        spoken.applied();
+        spoken.rows(count, &["297|2"]);
+        spoken.rows(
+            "select count(*) from items where id in (1, 200, 300)",
+            &["0"],
+        );
+    }
+}
+
+#[test]
+fn a_session_that_was_overtaken_commits_nothing() {
+    for dialect in ALL {
+        let mut spoken = Spoken::new(dialect, ITEMS);
+        let items = items(&mut spoken);
+        spoken.transaction(|t| {
+            t.insert(items, "1\tone");
+        });
+        spoken.applied();
+        let mut session = spoken.session();
+        session.raise_epoch().unwrap();
+        spoken
+            .bench
+            .change("update mysql2gp.checkpoint set epoch = epoch + 1");
+        let checkpoint = session.checkpoint().unwrap().unwrap();
+        let start = Start {
+            behind_chunk: 0,
+            transaction_seq: 1,
+            event_seq: 1,
+        };
+        session.begin().unwrap();
+        session
+            .client
+            .batch_execute("insert into public.items values (2, 'late')")
+            .unwrap();
+        let staging_id = checkpoint.staging_id.clone();
+        let refused = session.commit(&staging_id, &progress(checkpoint, &start), None);
+        assert!(
+            matches!(refused, Err(SessionError::Fenced { .. })),
+            "{dialect:?}: {refused:?}"
+        );
+        session.rollback().unwrap();
+        spoken.rows(ALL_ITEMS, &["1|one"]);
+    }
+}
+
+#[test]
+fn empty_texts_are_refused_where_they_would_become_null() {
+    for (dialect, expected) in [(OPENGAUSS, ["1||0"]), (OPENGAUSS_A, ["2|x|1"])] {
+        let mut spoken = Spoken::new(dialect, ITEMS);
+        spoken.dead_letter_limit = 1;
+        let items = items(&mut spoken);
+        spoken.transaction(|t| {
+            t.insert(items, if dialect == OPENGAUSS { "1\t" } else { "2\tx" });
+            if dialect == OPENGAUSS_A {
+                t.insert(items, "1\t");
+            }
+        });
+        spoken.applied();
+        spoken.rows(
+            "select id, name, (select count(*) from mysql2gp.checkpoint_dead_letters where sqlstate = '2200F') from items",
+            &expected,
+        );
+    }
+}
+
+#[test]
+fn lengths_that_count_bytes_are_compared_before_the_first_row() {
+    let mut spoken = Spoken::new(
+        OPENGAUSS_A,
+        "create table items (id integer primary key, name varchar(20))",
+    );
+    let items = items(&mut spoken);
+    spoken.transaction(|t| {
+        t.insert(items, "1\tone");
+    });
+    let error = spoken.apply().unwrap_err().to_string();
+    assert!(error.contains("make it varchar(80)"), "{error}");
+}
+
+#[test]
+fn floats_reach_servers_that_misread_them_as_they_are() {
+    for dialect in ALL {
+        let mut spoken = Spoken::new(dialect, "create table f (id integer primary key, r real)");
+        let table = spoken.define("f", &[("id", int()), ("r", ColumnType::Float)], &["id"]);
+        let texts = [
+            "7.038531e-26",
+            "0.1",
+            "3.4028235e38",
+            "-0",
+            "1e-45",
+            "16777216",
+        ];
+        spoken.transaction(|t| {
+            for (id, text) in texts.iter().enumerate() {
+                t.insert(table, &format!("{id}\t{text}"));
+            }
+        });
+        // In COPY's binary format, too.
+        spoken.transaction(|t| {
+            for id in 100..300 {
+                t.insert(table, &format!("{id}\t7.038531e-26"));
+            }
+        });
+        spoken.applied();
+        let read: Vec<u32> = spoken
+            .bench
+            .target
+            .query("select r from f where id < 100 order by id", &[])
+            .unwrap()
+            .iter()
+            .map(|row| row.get::<_, f32>(0).to_bits())
+            .collect();
+        let expected: Vec<u32> = texts
+            .iter()
+            .map(|text| text.parse::<f32>().unwrap().to_bits())
+            .collect();
+        assert_eq!(read, expected, "{dialect:?}");
+        spoken.rows(
+            "select count(*), count(distinct r) from f where id >= 100",
+            &["200|1"],
+        );
+    }
+}
