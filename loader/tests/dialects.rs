@@ -18,7 +18,9 @@ use loader::fetch::{Fetched, Fetcher, Flow, Pass, Start};
 use loader::progress::{Progress, Timeline};
 use loader::round::{Contradictions, Round};
 use loader::route::{Router, ValuePolicy};
+use loader::target::catalog::{self, Fill, RelationKind};
 use loader::target::dialect::{Compatibility, Dates, EmptyText, Lengths};
+use loader::target::placement::{Distribution, Placement, Storage};
 use loader::target::session::set_replica_role;
 use loader::target::{Dialect, SessionError, TargetSession};
 
@@ -664,5 +666,120 @@ fn floats_reach_servers_that_misread_them_as_they_are() {
             "select count(*), count(distinct r) from f where id >= 100",
             &["200|1"],
         );
+    }
+}
+
+/// A table with everything that the catalogs are asked for.
+const ZOO: &str = "\
+create domain short as varchar(10) not null; \
+create domain shorter as short; \
+create type mood as enum ('good', 'bad'); \
+create table zoo (a integer not null, b varchar(20) default 'x', c numeric(10,2), d timestamp(3), e shorter, f mood, \
+                  g text[], h char(5), i integer generated always as (a * 2) stored, gone integer, j bit(3), \
+                  primary key (c, a), unique (b) deferrable); \
+alter table zoo drop column gone; \
+create index on zoo (d, h); create index on zoo (lower(b)); create index on zoo (a) where a > 0; \
+create view view_of_zoo as select * from zoo";
+
+#[test]
+fn catalogs_of_old_versions_tell_the_same() {
+    let mut bench = Bench::new(&format!("{LOOK_ALIKES}; {ZOO}"));
+    bench.change(SEARCH_PATH);
+    let mut find = |dialect, name| {
+        let mut found = catalog::find_tables(&mut bench.target, dialect, "public", name).unwrap();
+        assert_eq!(found.len(), 1, "{dialect:?}");
+        found.remove(0)
+    };
+    let expected = find(Dialect::PostgreSql, "ZOO");
+    assert_eq!(expected.columns.len(), 10);
+    assert_eq!(expected.indexes.len(), 3);
+    for dialect in [Dialect::Greenplum6, Dialect::Greenplum7, OPENGAUSS] {
+        let mut found = find(dialect, "Zoo");
+        found.indexes.sort_by_key(|index| index.columns.clone());
+        let mut indexes = expected.indexes.clone();
+        indexes.sort_by_key(|index| index.columns.clone());
+        assert_eq!(found.indexes, indexes, "{dialect:?}");
+        let mut columns = expected.columns.clone();
+        if dialect == Dialect::Greenplum6 {
+            // It has none; the catalog shows a default.
+            columns[8].fill = Fill::Default;
+        }
+        assert_eq!(found.columns, columns, "{dialect:?}");
+        assert_eq!(found.kind, expected.kind);
+        assert_eq!(find(dialect, "view_of_zoo").kind, RelationKind::Other);
+    }
+}
+
+#[test]
+fn the_place_of_greenplums_rows_is_read() {
+    let mut bench = Bench::new(&format!("{LOOK_ALIKES}; {ZOO}"));
+    bench.change(
+        "create or replace function public.pg_get_table_distributedby(oid) returns text language sql \
+         as 'select ''DISTRIBUTED BY (h, a)''::text'",
+    );
+    let place = |bench: &mut Bench| {
+        let found = catalog::find_tables(&mut bench.target, Dialect::Greenplum6, "public", "zoo");
+        let table = found.unwrap().remove(0);
+        (table.kind, table.placement.unwrap())
+    };
+    let unknown = Placement {
+        distribution: None,
+        storage: Storage::Heap,
+    };
+    assert_eq!(place(&mut bench), (RelationKind::Table, unknown));
+    for (policy, columns, expected) in [
+        ("p", "8 1", by(&["h", "a"], "DISTRIBUTED BY (h, a)")),
+        ("p", "", Distribution::Randomly),
+        ("r", "", Distribution::Replicated),
+    ] {
+        bench.change(&format!(
+            "delete from gp_distribution_policy; \
+             insert into gp_distribution_policy values ('zoo'::regclass, '{policy}', 2, '{columns}', '')"
+        ));
+        let (_, placement) = place(&mut bench);
+        assert_eq!(placement.distribution, Some(expected));
+    }
+    bench.change(
+        "create table part () inherits (zoo); insert into pg_appendonly values ('part'::regclass); \
+         insert into pg_exttable values ('zoo'::regclass)",
+    );
+    let (kind, placement) = place(&mut bench);
+    assert_eq!(
+        (kind, placement.storage),
+        (RelationKind::Other, Storage::AppendOptimized)
+    );
+}
+
+fn by(columns: &[&str], clause: &str) -> Distribution {
+    Distribution::By {
+        columns: columns.iter().map(|column| (*column).to_owned()).collect(),
+        clause: clause.into(),
+    }
+}
+
+#[test]
+fn gtids_that_are_none_are_told_from_those_that_are_not_known() {
+    for dialect in [Dialect::PostgreSql, OPENGAUSS_A] {
+        for set in [Some(""), Some("0-1-7"), None] {
+            let spoken = Spoken::new(dialect, ITEMS);
+            let mut session = spoken.session();
+            let mut checkpoint = first("staging");
+            checkpoint.applied_gtid_set = set.map(str::to_owned);
+            session.insert_checkpoint(&checkpoint).unwrap();
+            let read = session.checkpoint().unwrap().unwrap();
+            assert_eq!(read.applied_gtid_set.as_deref(), set, "{dialect:?}");
+            let start = Start {
+                behind_chunk: 0,
+                transaction_seq: 1,
+                event_seq: 1,
+            };
+            let mut moved = progress(read, &start);
+            moved.gtid_set = set.map(str::to_owned);
+            session.begin().unwrap();
+            session.commit("staging", &moved, None).unwrap();
+            let read = session.checkpoint().unwrap().unwrap();
+            assert_eq!(read.applied_gtid_set.as_deref(), set, "{dialect:?}");
+            assert_eq!(read.event_seq, 1);
+        }
     }
 }

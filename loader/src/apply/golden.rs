@@ -21,6 +21,7 @@ use crate::target::catalog::{self, Fill, RelationKind, TargetColumn, TargetIndex
 use crate::target::dialect::{
     Commit, Compatibility, Dates, Dialect, EmptyText, KeysBy, Lengths, Replacing,
 };
+use crate::target::findings::{self, Finding};
 use crate::target::placement::{Distribution, Placement, Storage};
 use crate::target::session::checkpoint_update;
 
@@ -164,6 +165,14 @@ fn route(dialect: Dialect, name: &str, key: Vec<usize>, distribution: Distributi
         .unwrap()
 }
 
+/// The same on append-optimized storage.
+fn append_optimized(mut route: Route) -> Route {
+    if let Some(placement) = &mut route.target.placement {
+        placement.storage = Storage::AppendOptimized;
+    }
+    route
+}
+
 fn by(column: &str) -> Distribution {
     Distribution::By {
         columns: vec![column.into()],
@@ -196,9 +205,17 @@ impl Golden {
         }
     }
 
+    /// What `check` says of the table.
+    fn findings(&mut self, route: &Route) {
+        for Finding { severity, text } in findings::of_table(route) {
+            let _ = writeln!(self.0, "-- check: {severity:?}: {text}");
+        }
+    }
+
     fn keyed(&mut self, title: &str, route: &Route) {
         let dialect = route.target.dialect;
         self.title(title);
+        self.findings(route);
         match dialect.keys_by() {
             KeysBy::Arrays => self.statement(&keys::delete_by_arrays(route)),
             KeysBy::Table => {
@@ -225,6 +242,7 @@ impl Golden {
     fn keyless(&mut self, title: &str, route: &Route) {
         let name = keyless::table_name(2);
         self.title(title);
+        self.findings(route);
         self.statement(&keyless::create_table(route, &name));
         self.statement(&format!("copy pg_temp.{name} from stdin"));
         self.statement(ALLOW_SCAN);
@@ -242,7 +260,7 @@ fn progress() -> Progress {
             consistent_from: None,
         }),
         position: BinlogPosition::new("mysql-bin.000001".parse().unwrap(), 1337),
-        gtid_set: None,
+        gtid_set: Some(String::new()),
         transaction_seq: 7,
         event_seq: 42,
         committed_at_us: None,
@@ -263,7 +281,7 @@ fn golden(dialect: Dialect) -> String {
         "the loader's tables",
         [dialect.create_tables(common::checkpoint::CREATE).as_str()],
     );
-    let (update, written) = checkpoint_update(("task", 3), "staging", &progress(), None);
+    let (update, written) = checkpoint_update(("task", 3), "staging", &progress(), None, dialect);
     golden.title("the commit");
     golden.statement(dialect.check_deferred());
     golden.statement(&match dialect.commit() {
@@ -292,6 +310,10 @@ fn golden(dialect: Dialect) -> String {
     golden.keyed(
         "rows on every segment",
         &route(dialect, "colors", vec![0], Distribution::Replicated),
+    );
+    golden.keyed(
+        "append-optimized rows",
+        &append_optimized(route(dialect, "archive", vec![0], by("id"))),
     );
     golden.keyless(
         "a table without a key",

@@ -128,13 +128,15 @@ impl Dialect {
                 "set lock_timeout = 0",
             ],
             // An idle session would be ended after ten minutes, and texts that are too long cut
-            // where somebody has set so.
+            // where somebody has set so. Before a first temporary table there is no pg_temp to
+            // look for one in.
             Self::OpenGauss(_) => &[
                 "set enable_nestloop = on",
                 "set extra_float_digits = 3",
                 "set temp_buffers = '32MB'",
                 "select set_config(name, '0', false) from pg_settings where name = 'session_timeout'",
                 "select set_config(name, 'off', false) from pg_settings where name = 'td_compatible_truncation'",
+                "create temporary table if not exists mysql2gp_session (unused integer)",
             ],
         };
         PLANS.iter().chain(own).copied().collect()
@@ -272,6 +274,14 @@ impl Dialect {
             Self::PostgreSql | Self::Greenplum6 | Self::Greenplum7 | Self::Cloudberry => {
                 EmptyText::Kept
             }
+        }
+    }
+
+    /// A text that is not NULL there: a blank for the empty one, where that is needed.
+    pub fn kept_text(self, text: Option<&str>) -> Option<&str> {
+        match self.empty_text() {
+            EmptyText::Kept => text,
+            EmptyText::Null => text.map(|text| if text.is_empty() { " " } else { text }),
         }
     }
 

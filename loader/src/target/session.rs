@@ -198,7 +198,8 @@ impl TargetSession {
             client,
             task: task.into(),
             epoch: None,
-            commits: 0,
+            // The first commit tidies up behind the sessions before.
+            commits: COMMITS_TO_TIDY,
         }
     }
 
@@ -268,7 +269,7 @@ impl TargetSession {
                     &checkpoint.start_position,
                     &checkpoint.applied.file.name(),
                     &signed(checkpoint.applied.offset),
-                    &checkpoint.applied_gtid_set,
+                    &self.dialect.kept_text(checkpoint.applied_gtid_set.as_deref()),
                     &checkpoint.staging_id,
                     &signed(checkpoint.transaction_seq),
                     &signed(checkpoint.event_seq),
@@ -397,8 +398,13 @@ impl TargetSession {
         file_created: Option<i64>,
     ) -> Result<(), SessionError> {
         let epoch = self.epoch.unwrap_or_default();
-        let (update, written) =
-            checkpoint_update((&self.task, epoch), staging_id, progress, file_created);
+        let (update, written) = checkpoint_update(
+            (&self.task, epoch),
+            staging_id,
+            progress,
+            file_created,
+            self.dialect,
+        );
         self.move_and_commit(&update, &written, (progress, epoch))?;
         self.tidy();
         Ok(())
@@ -514,6 +520,7 @@ pub(crate) fn checkpoint_update(
     staging_id: &str,
     progress: &Progress,
     file_created: Option<i64>,
+    dialect: Dialect,
 ) -> (String, String) {
     let mine = format!("task = {} and epoch = {epoch}", quote_literal(task));
     let update = format!(
@@ -530,7 +537,7 @@ pub(crate) fn checkpoint_update(
         file = quote_literal(progress.position.file.name()),
         offset = progress.position.offset,
         file_created = file_created.map_or_else(|| "null".into(), |created| created.to_string()),
-        gtid_set = optional_literal(progress.gtid_set.as_deref()),
+        gtid_set = optional_literal(dialect.kept_text(progress.gtid_set.as_deref())),
         staging_id = quote_literal(staging_id),
         transaction_seq = progress.transaction_seq,
         event_seq = progress.event_seq,

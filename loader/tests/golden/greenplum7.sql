@@ -145,7 +145,7 @@ create table if not exists mysql2gp.checkpoint_dead_letters (
 ) distributed by (task);
 
 -- the commit
-update mysql2gp.checkpoint set timeline_id = 'timeline', log_id = 'log', file_created = coalesce(null, case when (timeline_id, applied_file) = ('timeline', 'mysql-bin.000001') then file_created end), applied_file = 'mysql-bin.000001', applied_pos = 1337, applied_gtid_set = null, consistent_from = null, staging_id = 'staging', transaction_seq = 7, event_seq = 42, commit_time = null, applied_at = clock_timestamp() where task = 'task' and epoch = 3; select 1 / count(*) from mysql2gp.checkpoint where task = 'task' and epoch = 3 and staging_id = 'staging' and applied_pos = 1337 and event_seq = 42;
+update mysql2gp.checkpoint set timeline_id = 'timeline', log_id = 'log', file_created = coalesce(null, case when (timeline_id, applied_file) = ('timeline', 'mysql-bin.000001') then file_created end), applied_file = 'mysql-bin.000001', applied_pos = 1337, applied_gtid_set = '', consistent_from = null, staging_id = 'staging', transaction_seq = 7, event_seq = 42, commit_time = null, applied_at = clock_timestamp() where task = 'task' and epoch = 3; select 1 / count(*) from mysql2gp.checkpoint where task = 'task' and epoch = 3 and staging_id = 'staging' and applied_pos = 1337 and event_seq = 42;
 commit;
 
 -- from time to time
@@ -155,6 +155,7 @@ vacuum mysql2gp.checkpoint;
 set local lock_timeout = '500ms';
 
 -- a table distributed by its key
+-- check: Ok: target table public.items is distributed by id, of the key: changed rows are found on their segment
 drop table if exists pg_temp.mysql2gp_keys_1; create temporary table mysql2gp_keys_1 on commit delete rows as select "id" from "public"."items" where false DISTRIBUTED BY (id);
 copy pg_temp.mysql2gp_keys_1 from stdin;
 delete from "public"."items" t using pg_temp.mysql2gp_keys_1 k where t."id" = k."id";
@@ -165,6 +166,7 @@ insert into "public"."items" ("id", "shop", "name", "ratio") select "id", "shop"
 truncate table "public"."items";
 
 -- a key of two columns, and rows distributed by one of them
+-- check: Ok: target table public.stock is distributed by shop, of the key: changed rows are found on their segment
 drop table if exists pg_temp.mysql2gp_keys_1; create temporary table mysql2gp_keys_1 on commit delete rows as select "shop", "id" from "public"."stock" where false DISTRIBUTED BY (shop);
 copy pg_temp.mysql2gp_keys_1 from stdin;
 delete from "public"."stock" t using pg_temp.mysql2gp_keys_1 k where t."shop" = k."shop" and t."id" = k."id";
@@ -175,6 +177,7 @@ insert into "public"."stock" ("id", "shop", "name", "ratio") select "id", "shop"
 truncate table "public"."stock";
 
 -- rows distributed by what is not of the key
+-- check: Warn: target table public.orders is distributed by name, which is not of the key (id): changed keys are looked for on every segment, and the same key may be there twice unnoticed (alter table "public"."orders" set distributed by (id))
 drop table if exists pg_temp.mysql2gp_keys_1; create temporary table mysql2gp_keys_1 on commit delete rows as select "id" from "public"."orders" where false distributed randomly;
 copy pg_temp.mysql2gp_keys_1 from stdin;
 delete from "public"."orders" t using pg_temp.mysql2gp_keys_1 k where t."id" = k."id";
@@ -183,6 +186,7 @@ copy "public"."orders" ("id", "shop", "name", "ratio") from stdin (format binary
 truncate table "public"."orders";
 
 -- rows distributed randomly
+-- check: Warn: target table public.events is distributed randomly: changed keys are looked for on every segment, and nothing keeps a key from being there twice (alter table "public"."events" set distributed by (id))
 drop table if exists pg_temp.mysql2gp_keys_1; create temporary table mysql2gp_keys_1 on commit delete rows as select "id" from "public"."events" where false distributed randomly;
 copy pg_temp.mysql2gp_keys_1 from stdin;
 delete from "public"."events" t using pg_temp.mysql2gp_keys_1 k where t."id" = k."id";
@@ -191,12 +195,23 @@ copy "public"."events" ("id", "shop", "name", "ratio") from stdin (format binary
 truncate table "public"."events";
 
 -- rows on every segment
+-- check: Ok: target table public.colors is replicated to every segment
 drop table if exists pg_temp.mysql2gp_keys_1; create temporary table mysql2gp_keys_1 on commit delete rows as select "id" from "public"."colors" where false distributed replicated;
 copy pg_temp.mysql2gp_keys_1 from stdin;
 delete from "public"."colors" t using pg_temp.mysql2gp_keys_1 k where t."id" = k."id";
 copy "public"."colors" ("id", "shop", "name", "ratio") from stdin;
 copy "public"."colors" ("id", "shop", "name", "ratio") from stdin (format binary);
 truncate table "public"."colors";
+
+-- append-optimized rows
+-- check: Ok: target table public.archive is distributed by id, of the key: changed rows are found on their segment
+-- check: Warn: target table public.archive is append-optimized: deletes and updates leave their rows in place until VACUUM, find them by a scan of the visibility map, and lock the table; a heap table is better where rows change
+drop table if exists pg_temp.mysql2gp_keys_1; create temporary table mysql2gp_keys_1 on commit delete rows as select "id" from "public"."archive" where false DISTRIBUTED BY (id);
+copy pg_temp.mysql2gp_keys_1 from stdin;
+delete from "public"."archive" t using pg_temp.mysql2gp_keys_1 k where t."id" = k."id";
+copy "public"."archive" ("id", "shop", "name", "ratio") from stdin;
+copy "public"."archive" ("id", "shop", "name", "ratio") from stdin (format binary);
+truncate table "public"."archive";
 
 -- a table without a key
 drop table if exists pg_temp.mysql2gp_rows_2; create temporary table mysql2gp_rows_2 on commit delete rows as select 0::bigint as row_id, 0::bigint as copies, "id" as c1, "shop" as c2, "name" as c3, "ratio" as c4 from "public"."log" where false distributed by ("row_id");

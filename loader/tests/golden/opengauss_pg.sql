@@ -10,6 +10,7 @@ set extra_float_digits = 3;
 set temp_buffers = '32MB';
 select set_config(name, '0', false) from pg_settings where name = 'session_timeout';
 select set_config(name, 'off', false) from pg_settings where name = 'td_compatible_truncation';
+create temporary table if not exists mysql2gp_session (unused integer);
 
 -- the catalog
 select c.oid,
@@ -138,7 +139,7 @@ create table if not exists mysql2gp.checkpoint_dead_letters (
 
 -- the commit
 set constraints all immediate;
-update mysql2gp.checkpoint set timeline_id = 'timeline', log_id = 'log', file_created = coalesce(null, case when (timeline_id, applied_file) = ('timeline', 'mysql-bin.000001') then file_created end), applied_file = 'mysql-bin.000001', applied_pos = 1337, applied_gtid_set = null, consistent_from = null, staging_id = 'staging', transaction_seq = 7, event_seq = 42, commit_time = null, applied_at = clock_timestamp() where task = 'task' and epoch = 3;
+update mysql2gp.checkpoint set timeline_id = 'timeline', log_id = 'log', file_created = coalesce(null, case when (timeline_id, applied_file) = ('timeline', 'mysql-bin.000001') then file_created end), applied_file = 'mysql-bin.000001', applied_pos = 1337, applied_gtid_set = '', consistent_from = null, staging_id = 'staging', transaction_seq = 7, event_seq = 42, commit_time = null, applied_at = clock_timestamp() where task = 'task' and epoch = 3;
 commit;
 
 -- from time to time
@@ -179,6 +180,13 @@ copy pg_temp.mysql2gp_keys_1 from stdin;
 delete from "public"."colors" t using pg_temp.mysql2gp_keys_1 k where t."id" = k."id";
 copy "public"."colors" ("id", "shop", "name", "ratio") from stdin;
 truncate table "public"."colors";
+
+-- append-optimized rows
+drop table if exists pg_temp.mysql2gp_keys_1; create temporary table mysql2gp_keys_1 on commit delete rows as select "id" from "public"."archive" where false;
+copy pg_temp.mysql2gp_keys_1 from stdin;
+delete from "public"."archive" t using pg_temp.mysql2gp_keys_1 k where t."id" = k."id";
+copy "public"."archive" ("id", "shop", "name", "ratio") from stdin;
+truncate table "public"."archive";
 
 -- a table without a key
 drop table if exists pg_temp.mysql2gp_rows_2; create temporary table mysql2gp_rows_2 on commit delete rows as select 0::bigint as row_id, 0::bigint as copies, "id" as c1, "shop" as c2, "name" as c3, "ratio" as c4 from "public"."log" where false;

@@ -162,7 +162,7 @@ create table if not exists mysql2gp.checkpoint_dead_letters (
 
 -- the commit
 set constraints all immediate;
-with moved as (update mysql2gp.checkpoint set timeline_id = 'timeline', log_id = 'log', file_created = coalesce(null, case when (timeline_id, applied_file) = ('timeline', 'mysql-bin.000001') then file_created end), applied_file = 'mysql-bin.000001', applied_pos = 1337, applied_gtid_set = null, consistent_from = null, staging_id = 'staging', transaction_seq = 7, event_seq = 42, commit_time = null, applied_at = clock_timestamp() where task = 'task' and epoch = 3 returning 1) select 1 / count(*) from moved;
+with moved as (update mysql2gp.checkpoint set timeline_id = 'timeline', log_id = 'log', file_created = coalesce(null, case when (timeline_id, applied_file) = ('timeline', 'mysql-bin.000001') then file_created end), applied_file = 'mysql-bin.000001', applied_pos = 1337, applied_gtid_set = '', consistent_from = null, staging_id = 'staging', transaction_seq = 7, event_seq = 42, commit_time = null, applied_at = clock_timestamp() where task = 'task' and epoch = 3 returning 1) select 1 / count(*) from moved;
 commit;
 
 -- from time to time
@@ -209,6 +209,14 @@ copy "public"."colors" ("id", "shop", "name", "ratio") from stdin (format binary
 drop table if exists pg_temp.mysql2gp_replace_1; create temporary table mysql2gp_replace_1 on commit delete rows as select "id", "shop", "name", "ratio" from "public"."colors" where false;
 insert into "public"."colors" ("id", "shop", "name", "ratio") select "id", "shop", "name", "ratio" from pg_temp.mysql2gp_replace_1 on conflict ("id") do update set "id" = excluded."id", "shop" = excluded."shop", "name" = excluded."name", "ratio" = excluded."ratio", "extra" = excluded."extra";
 truncate table "public"."colors";
+
+-- append-optimized rows
+delete from "public"."archive" t using unnest($1::text[]::integer[]) as k (k1) where t."id" = k.k1;
+copy "public"."archive" ("id", "shop", "name", "ratio") from stdin;
+copy "public"."archive" ("id", "shop", "name", "ratio") from stdin (format binary);
+drop table if exists pg_temp.mysql2gp_replace_1; create temporary table mysql2gp_replace_1 on commit delete rows as select "id", "shop", "name", "ratio" from "public"."archive" where false;
+insert into "public"."archive" ("id", "shop", "name", "ratio") select "id", "shop", "name", "ratio" from pg_temp.mysql2gp_replace_1 on conflict ("id") do update set "id" = excluded."id", "shop" = excluded."shop", "name" = excluded."name", "ratio" = excluded."ratio", "extra" = excluded."extra";
+truncate table "public"."archive";
 
 -- a table without a key
 drop table if exists pg_temp.mysql2gp_rows_2; create temporary table mysql2gp_rows_2 on commit delete rows as select 0::bigint as row_id, 0::bigint as copies, "id" as c1, "shop" as c2, "name" as c3, "ratio" as c4 from "public"."log" where false;
