@@ -1,269 +1,19 @@
 //! The statements for Greenplum and openGauss, applied to a real PostgreSQL as far as it takes
 //! them: the same histories as on PostgreSQL's own way must leave the same rows.
-//!
-//! What PostgreSQL does not have is made to look alike: an empty policy catalog, so that nothing
-//! is `distributed by`, and in tables without a key a column of the name `gp_segment_id`.
 
-use std::sync::Arc;
-
-use common::checkpoint::Checkpoint;
-use common::pg::conninfo::Environment;
-use common::pg::{self, Conninfo};
-use common::position::{LogId, TimelineId};
+use common::error::ErrorClass;
 use common::table::{ColumnType, DefinitionId, IntegerWidth, Sign};
-use loader::apply::{Applier, ApplyError};
-use loader::compact::{Compactor, Limits, Pause};
-use loader::dead_letters::DeadLetters;
-use loader::fetch::{Fetched, Fetcher, Flow, Pass, Start};
-use loader::progress::{Progress, Timeline};
-use loader::round::{Contradictions, Round};
-use loader::route::{Router, ValuePolicy};
+use loader::fetch::Start;
 use loader::target::catalog::{self, Fill, RelationKind};
-use loader::target::dialect::{Compatibility, Dates, EmptyText, Lengths};
+use loader::target::findings::{self, Severity};
 use loader::target::placement::{Distribution, Placement, Storage};
-use loader::target::session::set_replica_role;
-use loader::target::{Dialect, SessionError, TargetSession};
+use loader::target::{Dialect, SessionError};
 
-use crate::bench::{Bench, server};
-use crate::staged::{FILE, Lines, TIMELINE, int, varchar};
-
-/// What Greenplum and openGauss have and PostgreSQL has not.
-const LOOK_ALIKES: &str = "\
-create table public.gp_distribution_policy (localoid oid, policytype \"char\", numsegments integer, \
-                                            distkey int2vector, distclass oidvector); \
-create function public.pg_get_table_distributedby(oid) returns text language sql as 'select null::text'; \
-create table public.pg_appendonly (relid oid); \
-create table public.pg_exttable (reloid oid); \
-create schema look_alike; \
-create view look_alike.pg_attrdef as \
-  select d.*, case when a.attgenerated = 's' then 's' else '' end::\"char\" as adgencol \
-    from pg_catalog.pg_attrdef d join pg_catalog.pg_attribute a on a.attrelid = d.adrelid and a.attnum = d.adnum";
-
-/// Where unqualified names are looked for.
-const SEARCH_PATH: &str = "set search_path = look_alike, pg_catalog, public";
-
-const OPENGAUSS: Dialect = Dialect::OpenGauss(Compatibility {
-    empty_text: EmptyText::Kept,
-    lengths: Lengths::Characters,
-    dates: Dates::Date,
-});
-
-const OPENGAUSS_A: Dialect = Dialect::OpenGauss(Compatibility {
-    empty_text: EmptyText::Null,
-    lengths: Lengths::Bytes,
-    dates: Dates::Timestamp,
-});
-
-const ALL: [Dialect; 6] = [
-    Dialect::PostgreSql,
-    Dialect::Greenplum6,
-    Dialect::Greenplum7,
-    Dialect::Cloudberry,
-    OPENGAUSS,
-    OPENGAUSS_A,
-];
-
-/// A task that is applied here, not by the program.
-struct Spoken {
-    bench: Bench,
-    dialect: Dialect,
-    batch_bytes: usize,
-    dead_letter_limit: u64,
-}
-
-impl Spoken {
-    fn new(dialect: Dialect, tables: &str) -> Self {
-        Self {
-            bench: Bench::new(&format!("{LOOK_ALIKES}; {tables}")),
-            dialect,
-            batch_bytes: 1 << 20,
-            dead_letter_limit: 0,
-        }
-    }
-
-    fn define(&mut self, name: &str, columns: &[(&str, ColumnType)], key: &[&str]) -> DefinitionId {
-        self.bench.staged.define(name, columns, key)
-    }
-
-    fn transaction(&mut self, write: impl FnOnce(&mut Lines)) {
-        self.bench.staged.transaction(write);
-    }
-
-    fn conninfo(&self, suffix: &str) -> Conninfo {
-        let database = format!("{}_{suffix}", self.bench.name);
-        Conninfo::parse(
-            &server().connect_string(&database),
-            None,
-            &Environment::default(),
-        )
-        .unwrap()
-    }
-
-    fn session(&self) -> TargetSession {
-        let mut client = pg::connect_target(&self.conninfo("target"), "test").unwrap();
-        client.batch_execute(SEARCH_PATH).unwrap();
-        for statement in self.dialect.session() {
-            // The one setting that PostgreSQL does not know.
-            if statement != "set optimizer = off" {
-                client.batch_execute(statement).unwrap();
-            }
-        }
-        let replica_role = set_replica_role(&mut client, self.dialect).unwrap();
-        let mut session = TargetSession::new(client, &self.bench.name, self.dialect, replica_role);
-        if self.dialect.is_distributed() {
-            // PostgreSQL does not know "distributed by".
-            let create = format!(
-                "create schema if not exists mysql2gp; {}",
-                common::checkpoint::CREATE
-            );
-            session.client.batch_execute(&create).unwrap();
-        }
-        session.create_tables().unwrap();
-        session
-    }
-
-    /// Applies everything that is staged, in rounds as the program would.
-    fn apply(&mut self) -> Result<u64, ApplyError> {
-        let mut session = self.session();
-        let mut fetcher = Fetcher::open(&self.conninfo("staging"), &self.bench.name).unwrap();
-        fetcher.need_from(None).unwrap();
-        let miner = fetcher.miner().unwrap().unwrap();
-        let tenure = fetcher.begin_tenure().unwrap();
-        let staging_id = fetcher.task().unwrap().staging_id;
-        let checkpoint = match session.checkpoint().unwrap() {
-            Some(checkpoint) => {
-                session.raise_epoch().unwrap();
-                checkpoint
-            }
-            None => {
-                let checkpoint = first(&staging_id);
-                session.insert_checkpoint(&checkpoint).unwrap();
-                checkpoint
-            }
-        };
-        let start = fetcher.seek(&miner, &checkpoint).unwrap();
-        let dead_letters = DeadLetters::open(
-            &self.conninfo("staging"),
-            &self.bench.name,
-            self.dead_letter_limit,
-            &checkpoint,
-            tenure,
-            &mut session.client,
-        )
-        .unwrap();
-        let policy = ValuePolicy {
-            zero_date: common::settings::ZeroDate::Null,
-            empty_string: common::settings::EmptyString::Keep,
-            time_zone_minutes: 0,
-        };
-        let router = Router::new(&[], "public", policy);
-        let known = fetcher.known_file();
-        let mut applier = Applier::new(session, router, dead_letters, staging_id, known);
-        let limits = Limits {
-            batch_bytes: self.batch_bytes,
-            stop_at: None,
-            contradictions: Contradictions::Stop,
-        };
-        let mut compactor = Compactor::new(limits, progress(checkpoint, &start));
-        for fetched in fetch_all(&mut fetcher) {
-            merge(&mut compactor, &mut applier, fetched)?;
-        }
-        if !compactor.round().is_empty() {
-            applier.apply(&compactor.take_round(Round::default()))?;
-        }
-        Ok(applier.duplicates())
-    }
-
-    #[track_caller]
-    fn applied(&mut self) {
-        if let Err(error) = self.apply() {
-            panic!("{:?}: {error}", self.dialect);
-        }
-    }
-
-    #[track_caller]
-    fn rows(&mut self, query: &str, expected: &[&str]) {
-        assert_eq!(self.bench.rows(query), expected, "{:?}", self.dialect);
-    }
-}
-
-fn first(staging_id: &str) -> Checkpoint {
-    Checkpoint {
-        timeline_id: TimelineId(TIMELINE.into()),
-        log_id: LogId("log-1".into()),
-        file_created: None,
-        start_position: format!("{FILE}:4"),
-        applied: format!("{FILE}:4").parse().unwrap(),
-        applied_gtid_set: None,
-        staging_id: staging_id.into(),
-        transaction_seq: 0,
-        event_seq: 0,
-        consistent_from: None,
-    }
-}
-
-fn progress(checkpoint: Checkpoint, start: &Start) -> Progress {
-    Progress {
-        timeline: Arc::new(Timeline {
-            id: checkpoint.timeline_id,
-            log_id: checkpoint.log_id,
-            consistent_from: checkpoint.consistent_from,
-        }),
-        position: checkpoint.applied,
-        gtid_set: None,
-        transaction_seq: start.transaction_seq,
-        event_seq: start.event_seq,
-        committed_at_us: None,
-    }
-}
-
-fn fetch_all(fetcher: &mut Fetcher) -> Vec<Fetched> {
-    let mut all = Vec::new();
-    loop {
-        let pass = fetcher.pass(|fetched| {
-            all.push(fetched);
-            Flow::Continue
-        });
-        match pass.unwrap() {
-            Pass::More => {}
-            Pass::Drained | Pass::Stopped => return all,
-        }
-    }
-}
-
-fn merge(
-    compactor: &mut Compactor,
-    applier: &mut Applier,
-    fetched: Fetched,
-) -> Result<(), ApplyError> {
-    let text = match fetched {
-        Fetched::Definition(id, definition) => {
-            compactor.define(id, *definition);
-            return Ok(());
-        }
-        Fetched::Timeline(timeline) => {
-            compactor.begin_timeline(&timeline).unwrap();
-            return Ok(());
-        }
-        Fetched::Mark(_) => return Ok(()),
-        Fetched::Text(text) => text,
-    };
-    compactor
-        .begin_text(text.transaction_seq, text.event_seq)
-        .unwrap();
-    let mut rest = text.lines.as_slice();
-    while !rest.is_empty() {
-        let (left, pause) = compactor.read(rest).unwrap();
-        rest = left;
-        match pause {
-            Pause::NeedText | Pause::MayEnd => {}
-            Pause::MustEnd | Pause::Split | Pause::Stop => {
-                applier.apply(&compactor.take_round(Round::default()))?;
-            }
-        }
-    }
-    Ok(())
-}
+use crate::bench::Bench;
+use crate::spoken::{
+    ALL, LOOK_ALIKES, OPENGAUSS, OPENGAUSS_A, SEARCH_PATH, Spoken, first, progress,
+};
+use crate::staged::{FILE, int, varchar};
 
 const ITEMS: &str = "create table items (id integer primary key, name varchar(80))";
 
@@ -667,6 +417,56 @@ fn floats_reach_servers_that_misread_them_as_they_are() {
             &["200|1"],
         );
     }
+}
+
+#[test]
+fn check_names_the_server_and_says_what_costs_time() {
+    let mut bench = Bench::new(ITEMS);
+    let items = bench
+        .staged
+        .define("items", &[("id", int()), ("name", varchar(20))], &["id"]);
+    bench.staged.transaction(|t| {
+        t.insert(items, "1\tone");
+    });
+    let (code, out) = bench.run_for_output(&["check"]);
+    assert_eq!(code, 0, "{out}");
+    let version: String = bench.rows("show server_version_num").concat();
+    let (major, minor) = version.split_at(2);
+    let name = format!("PostgreSQL {major}.{}", minor.trim_start_matches('0'));
+    for line in ["ok   staging 127.0.0.1", "ok   target 127.0.0.1"] {
+        let told = out.lines().find(|told| told.starts_with(line));
+        assert!(told.is_some_and(|told| told.ends_with(&name)), "{out}");
+    }
+    assert!(
+        out.contains("ok   table shop.items -> public.items"),
+        "{out}"
+    );
+
+    let mut said = |dialect| -> Vec<String> {
+        let findings = findings::of_server(&mut bench.target, dialect).unwrap();
+        let lines = findings
+            .iter()
+            .map(|f| format!("{:?} {}", f.severity, f.text));
+        lines.collect()
+    };
+    assert_eq!(said(Dialect::PostgreSql), [""; 0]);
+    let lines = said(Dialect::Greenplum6);
+    assert!(lines[0].starts_with("Warn target: gp_enable_global_deadlock_detector is off"));
+    assert_eq!(
+        said(OPENGAUSS_A),
+        ["Warn target: in this database '' is NULL, varchar(n) counts bytes, date is timestamp(0)"]
+    );
+    assert_eq!(
+        said(OPENGAUSS),
+        ["Ok target: in this database '' is kept, varchar(n) counts characters, date is a date"]
+    );
+    bench.change(&format!(
+        "revoke temporary on database {name}_target from public; create role {name}_plain; set role {name}_plain",
+        name = bench.name.clone()
+    ));
+    let findings = findings::of_server(&mut bench.target, OPENGAUSS).unwrap();
+    assert_eq!(findings[0].severity, Severity::Fail(ErrorClass::Usage));
+    assert!(findings[0].text.contains("grant temporary on database"));
 }
 
 /// A table with everything that the catalogs are asked for.

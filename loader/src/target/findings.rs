@@ -3,10 +3,10 @@
 //! Lines only; whoever prints them decides how. Reads settings of the server, changes nothing.
 
 use common::error::ErrorClass;
-use common::pg::{Operation as _, PgError};
+use common::pg::{Operation as _, PgError, quote_identifier};
 use postgres::Client;
 
-use super::dialect::{Compatibility, Dates, Dialect, EmptyText, Lengths};
+use super::dialect::{Compatibility, Dates, Dialect, EmptyText, KeysBy, Lengths};
 use super::placement::{Distribution, Storage};
 use crate::route::Route;
 
@@ -49,8 +49,13 @@ fn warn(text: impl Into<String>) -> Finding {
 /// # Errors
 /// When a statement fails.
 pub fn of_server(client: &mut Client, dialect: Dialect) -> Result<Vec<Finding>, PgError> {
-    Ok(match dialect {
-        Dialect::PostgreSql => Vec::new(),
+    let mut findings = Vec::new();
+    match dialect.keys_by() {
+        KeysBy::Arrays => {}
+        KeysBy::Table => findings.extend(temporary_tables(client)?),
+    }
+    match dialect {
+        Dialect::PostgreSql => {}
         Dialect::Greenplum6 | Dialect::Greenplum7 | Dialect::Cloudberry => {
             let rows = client
                 .query(
@@ -59,10 +64,28 @@ pub fn of_server(client: &mut Client, dialect: Dialect) -> Result<Vec<Finding>, 
                 )
                 .operation("read the target's settings")?;
             let setting: Option<&str> = rows.first().map(|row| row.get(0));
-            vec![locks(setting)]
+            findings.push(locks(setting));
         }
-        Dialect::OpenGauss(compatibility) => vec![values(compatibility)],
-    })
+        Dialect::OpenGauss(compatibility) => findings.push(values(compatibility)),
+    }
+    Ok(findings)
+}
+
+fn temporary_tables(client: &mut Client) -> Result<Option<Finding>, PgError> {
+    let row = client
+        .query_one(
+            "select has_database_privilege(current_database(), 'temporary'), current_database()::text",
+            &[],
+        )
+        .operation("read the target's privileges")?;
+    let (may, database): (bool, &str) = (row.get(0), row.get(1));
+    Ok((!may).then(|| Finding {
+        severity: Severity::Fail(ErrorClass::Usage),
+        text: format!(
+            "target: the user may not make temporary tables, which deletes need (grant temporary on database {} to it)",
+            quote_identifier(database)
+        ),
+    }))
 }
 
 fn locks(deadlock_detector: Option<&str>) -> Finding {
