@@ -69,7 +69,7 @@ fn added(
         )));
     }
     let query = format!(
-        "select exists (select from {} where {} is not null)",
+        "select exists (select 1 from {} where {} is not null)",
         target.quoted(),
         quote_identifier(&found.name)
     );

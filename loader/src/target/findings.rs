@@ -128,8 +128,9 @@ pub fn of_table(route: &Route) -> Vec<Finding> {
         && placement.storage == Storage::AppendOptimized
     {
         findings.push(warn(format!(
-            "target table {target} is append-optimized: deletes and updates leave their rows in place until VACUUM, find \
-             them by a scan of the visibility map, and lock the table; a heap table is better where rows change"
+            "target table {target} is append-optimized: a delete leaves its rows in place until VACUUM, needs an entry for \
+             each in the visibility map, and locks the table against other writers; on Greenplum 6 nothing keeps a key from \
+             being there twice; a heap table is recommended where rows change"
         )));
     }
     let refusing = route.columns_that_refuse_empty_texts();
