@@ -81,7 +81,10 @@ pub fn read(client: &mut Client, task: &str) -> Result<Option<Checkpoint>, Check
         file_created: row
             .get::<_, Option<i64>>("file_created")
             .and_then(|created| u32::try_from(created).ok()),
-        applied_gtid_set: row.get("applied_gtid_set"),
+        // Where the empty string would be NULL, a blank stands for it.
+        applied_gtid_set: row
+            .get::<_, Option<&str>>("applied_gtid_set")
+            .map(|set| set.trim().to_owned()),
         staging_id: row.get("staging_id"),
         transaction_seq: unsigned("transaction_seq")?,
         event_seq: unsigned("event_seq")?,

@@ -14,6 +14,7 @@ use loader::compact::{Compactor, Limits, Pause};
 use loader::progress::{Progress, Timeline};
 use loader::round::{Contradictions, Round};
 use loader::route::{Encoder, Route, Router, ValuePolicy};
+use loader::target::Dialect;
 use loader::target::catalog::{Fill, RelationKind, TargetColumn, TargetTable};
 
 const TABLE: DefinitionId = DefinitionId(1);
@@ -179,6 +180,8 @@ pub(crate) fn route() -> Route {
         indexes: Vec::new(),
         hazards: Vec::new(),
         deferrable: Vec::new(),
+        dialect: Dialect::PostgreSql,
+        placement: None,
     };
     let policy = ValuePolicy {
         zero_date: ZeroDate::Null,

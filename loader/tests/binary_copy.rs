@@ -8,7 +8,7 @@ use common::table::{ColumnType, IntegerWidth, Sign};
 use loader::route::binary::{HEADER, TRAILER};
 use loader::route::types::adapter;
 use loader::route::{Adapter, Encoder, ValuePolicy};
-use loader::target::catalog;
+use loader::target::{Dialect, catalog};
 use postgres::Client;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
@@ -459,14 +459,14 @@ fn create(client: &mut Client, column: &str) {
 }
 
 fn adapter_of(client: &mut Client, source: &ColumnType) -> Adapter {
-    let table = catalog::find_tables(client, "public", "as_text").unwrap();
+    let table = catalog::find_tables(client, Dialect::PostgreSql, "public", "as_text").unwrap();
     let policy = ValuePolicy {
         zero_date: ZeroDate::StandIn("0001-01-01".into()),
         empty_string: EmptyString::Keep,
         time_zone_minutes: 330,
     };
     let column = &table[0].columns[1];
-    adapter(source, column, &policy)
+    adapter(source, column, Dialect::PostgreSql, &policy)
         .unwrap_or_else(|| panic!("{source:?} into {}", column.type_text))
 }
 

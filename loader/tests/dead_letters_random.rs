@@ -11,16 +11,16 @@ use crate::bench::{Bench, Running, TIMEOUT};
 use crate::staged::{Lines, varchar};
 
 /// Overrides the seed, to repeat a run.
-const SEED_VARIABLE: &str = "MYSQL2GP_TEST_SEED";
+pub(crate) const SEED_VARIABLE: &str = "MYSQL2GP_TEST_SEED";
 
 const STEPS: u32 = 60;
 
 const KEYS: u64 = 12;
 
-struct Random(u64);
+pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
         // splitmix64
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

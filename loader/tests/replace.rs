@@ -221,3 +221,29 @@ fn rounds_of_one_transaction_replace_what_earlier_ones_wrote() {
     bench.once();
     assert_eq!(names(&mut bench), [format!("3{wide}|400|1|400")]);
 }
+
+#[test]
+fn rows_of_a_partitioned_table_are_replaced_where_they_lie() {
+    let (mut bench, items) = filled(
+        "create table items (id integer primary key, name text) partition by range (id); \
+         create table items1 partition of items for values from (0) to (200); \
+         create table items2 partition of items for values from (200) to (500) partition by range (id); \
+         create table items3 partition of items2 for values from (200) to (300); \
+         create table items4 partition of items2 for values from (300) to (500)",
+    );
+    bench.staged.transaction(|t| {
+        for id in 1..=390 {
+            t.update(items, &format!("{id}\tnew"));
+        }
+        t.delete(items, "400").update_key(items, "450\tmoved", "10");
+    });
+    bench.once();
+    assert_eq!(
+        names(&mut bench),
+        ["moved|1|450|450", "new|389|1|390", "old|9|391|399"]
+    );
+    assert_eq!(
+        bench.rows("select tableoid::regclass, count(*) from items group by 1 order by tableoid::regclass::text"),
+        ["items1|198", "items3|100", "items4|101"]
+    );
+}

@@ -597,3 +597,28 @@ fn an_index_bounds_what_a_batch_reads_of_a_table_without_a_key() {
         );
     }
 }
+
+#[test]
+fn an_unlogged_table_is_a_target_like_others() {
+    let mut bench = Bench::new(
+        "create unlogged table items (id integer primary key, name varchar(20)); \
+         create unlogged table log (line varchar(20))",
+    );
+    let items = define(&mut bench, "items", &["id", "name"], &["id"]);
+    let log = define(&mut bench, "log", &["line"], &[]);
+    bench.staged.transaction(|t| {
+        t.insert(items, "1\tone")
+            .insert(items, "2\ttwo")
+            .insert(log, "a")
+            .insert(log, "a");
+    });
+    bench.once();
+    bench.staged.transaction(|t| {
+        t.update(items, "1\tONE")
+            .delete(items, "2")
+            .delete_full(log, "a");
+    });
+    bench.once();
+    assert_eq!(bench.rows("select id, name from items"), ["1|ONE"]);
+    assert_eq!(bench.rows("select line from log"), ["a"]);
+}

@@ -1,6 +1,5 @@
--- The loader's part of the target, version 1. Plain enough for Greenplum 6 and openGauss.
-
-create schema if not exists mysql2gp;
+-- The loader's part of the target, version 1, in schema mysql2gp. Plain enough for Greenplum 6 and openGauss; on
+-- Greenplum each table is distributed by its task.
 
 create table if not exists mysql2gp.checkpoint (
     task                text not null primary key,

@@ -34,7 +34,7 @@ impl Server {
     }
 }
 
-/// Prints whether the server answers; the session and `server_version_num` if it does.
+/// Prints whether the server answers; the session if it does.
 ///
 /// # Errors
 /// When it goes away meanwhile.
@@ -43,7 +43,7 @@ pub fn answers<W: Write>(
     server: Server,
     conninfo: &Conninfo,
     opened: Result<Client, PgError>,
-) -> Result<Option<(Client, i32)>, PgError> {
+) -> Result<Option<Client>, PgError> {
     let mut client = match opened {
         Ok(client) => client,
         Err(error) => {
@@ -52,22 +52,16 @@ pub fn answers<W: Write>(
         }
     };
     let row = client
-        .query_one(
-            "select current_setting('server_version_num')::integer, current_user::text",
-            &[],
-        )
-        .operation("ask for the version")?;
-    let version: i32 = row.get(0);
+        .query_one("select current_user::text", &[])
+        .operation("ask for the user")?;
     report.ok(format!(
-        "{} {} database {} answers user {}, PostgreSQL {}.{}",
+        "{} {} database {} answers user {}",
         server.name(),
         conninfo.address(),
         conninfo.database(),
-        row.get::<_, String>(1),
-        version / 10_000,
-        version % 10_000
+        row.get::<_, String>(0)
     ));
-    Ok(Some((client, version)))
+    Ok(Some(client))
 }
 
 fn refusal(server: Server, conninfo: &Conninfo, error: &PgError) -> String {
@@ -97,7 +91,7 @@ pub fn look_at_database<W: Write>(
         .query_one(
             "select current_setting('server_encoding'), \
                     pg_is_in_recovery() or current_setting('transaction_read_only') = 'on', \
-                    to_regclass('pg_catalog.pg_stat_ssl') is not null",
+                    exists (select 1 from pg_catalog.pg_views where schemaname = 'pg_catalog' and viewname = 'pg_stat_ssl')",
             &[],
         )
         .operation("read the server's settings")?;

@@ -26,18 +26,10 @@ pub fn look_at_staging<W: Write>(
     application: &str,
 ) -> Result<Option<(Client, Schema)>, PgError> {
     let opened = pg::connect(&settings.staging, application);
-    let Some((mut client, version)) = answers(report, Server::Staging, &settings.staging, opened)?
-    else {
+    let Some(mut client) = answers(report, Server::Staging, &settings.staging, opened)? else {
         return Ok(None);
     };
-    if version < LEAST_VERSION {
-        report.fail(
-            ErrorClass::Operator,
-            format!(
-                "staging is PostgreSQL {}: 12 or later is needed",
-                version / 10_000
-            ),
-        );
+    if !look_at_product(report, &mut client)? {
         return Ok(None);
     }
     look_at_database(report, Server::Staging, &settings.staging, &mut client)?;
@@ -46,6 +38,38 @@ pub fn look_at_staging<W: Write>(
     look_at_space(report, settings, &mut client)?;
     report.add(&look_at_clock(&mut client, "staging")?);
     Ok(Some((client, schema)))
+}
+
+/// Whether it is a PostgreSQL that can be staging, and none of its relatives.
+fn look_at_product<W: Write>(report: &mut Report<W>, client: &mut Client) -> Result<bool, PgError> {
+    let row = client
+        .query_one(
+            "select version(), current_setting('server_version_num')::integer",
+            &[],
+        )
+        .operation("ask for the version")?;
+    let (version, number): (&str, i32) = (row.get(0), row.get(1));
+    let relative = ["Greenplum", "Greengage", "Cloudberry", "openGauss"]
+        .into_iter()
+        .find(|name| version.contains(name));
+    if relative.is_some() || number < LEAST_VERSION {
+        let name = relative.unwrap_or("PostgreSQL");
+        report.fail(
+            ErrorClass::Operator,
+            format!(
+                "staging is {name}, version {}.{}: PostgreSQL 12 or later is needed",
+                number / 10_000,
+                number % 10_000
+            ),
+        );
+        return Ok(false);
+    }
+    report.ok(format!(
+        "staging is PostgreSQL {}.{}",
+        number / 10_000,
+        number % 10_000
+    ));
+    Ok(true)
 }
 
 /// What of the task's schema is there.

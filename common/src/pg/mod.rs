@@ -302,9 +302,11 @@ pub fn class_of(error: &postgres::Error) -> ErrorClass {
         };
     };
     match code.code() {
-        // Connection exceptions, resources, operator intervention, serialization, locks.
+        // Connection exceptions, resources, operator intervention, serialization, locks; Greenplum's
+        // lost segments; openGauss's connections within the server and waits for locks.
         "57P01" | "57P02" | "57P03" | "57P05" | "53000" | "53100" | "53200" | "53300" | "40001"
-        | "40P01" | "55P03" | "25P03" | "58030" => ErrorClass::Unreachable,
+        | "40P01" | "55P03" | "25P03" | "58030" | "58M01" | "YY001" | "YY002" | "YY003"
+        | "YY004" => ErrorClass::Unreachable,
         code if code.starts_with("08") => ErrorClass::Unreachable,
         // Credentials, database, role, privileges.
         "28000" | "28P01" | "3D000" | "42501" => ErrorClass::Usage,

@@ -57,6 +57,9 @@ pub(super) struct BinaryCopy {
 impl BinaryCopy {
     /// `None` where a column has no encoder.
     pub(super) fn prepare(client: &mut Client, route: &Route) -> Result<Option<Self>, PgError> {
+        if !route.target.dialect.copies_binary() {
+            return Ok(None);
+        }
         let names = route.copy_columns().map(|c| quote_identifier(&c.name));
         // Its result type is fixed: once a column has another type, it fails.
         let columns = client

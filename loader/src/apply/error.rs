@@ -1,7 +1,9 @@
 //! Why a batch cannot be applied.
 
+use std::convert::Infallible;
+
 use common::error::ErrorClass;
-use common::pg::PgError;
+use common::pg::{Operation as _, PgError};
 use common::position::BinlogPosition;
 use common::table::TableName;
 use postgres::error::SqlState;
@@ -26,8 +28,7 @@ pub enum ApplyError {
     /// The target has what delete-then-insert would set off.
     #[error(
         "target table {target_table} of {source_table} has {}: rows that are deleted and inserted again would set \
-         them off, and the loader's user may not set session_replication_role; grant it (superuser, or on \
-         PostgreSQL 15 and later: grant set on parameter session_replication_role to it), or drop or disable them",
+         them off; {remedy}",
         hazards.join(", ")
     )]
     Hazards {
@@ -37,6 +38,8 @@ pub enum ApplyError {
         target_table: String,
         /// Triggers and foreign keys.
         hazards: Vec<String>,
+        /// What to do.
+        remedy: &'static str,
     },
     /// A statement whose changes the target does not show.
     #[error(
@@ -240,6 +243,17 @@ pub(super) fn refusal(error: &postgres::Error) -> Option<Refusal> {
         reason,
         line: db.where_().and_then(line_of_context),
     })
+}
+
+/// What the server has said while it was written to.
+pub(super) fn server_error(error: &std::io::Error) -> Option<&postgres::Error> {
+    error.get_ref()?.downcast_ref()
+}
+
+/// Any other error of writing to it.
+pub(super) fn lost(operation: &'static str, error: std::io::Error) -> ApplyError {
+    let Err(error) = Err::<Infallible, _>(error).operation(operation);
+    error.into()
 }
 
 /// The refusal in an error of ours; `None` when the staged text is damaged.

@@ -32,7 +32,9 @@ pub(super) fn lacking(
             TableChange::AddNull { .. } => added(client, target, column)?,
             TableChange::Drop { .. } => dropped(target, column),
             TableChange::Widen { to, .. } => match find(target, column) {
-                Some(found) if adapter(to, found, router.policy()).is_some() => None,
+                Some(found) if adapter(to, found, target.dialect, router.policy()).is_some() => {
+                    None
+                }
                 Some(found) => Some(format!(
                     "column {} is {} and would not hold every {} value",
                     found.name,
@@ -67,7 +69,7 @@ fn added(
         )));
     }
     let query = format!(
-        "select exists (select from {} where {} is not null)",
+        "select exists (select 1 from {} where {} is not null)",
         target.quoted(),
         quote_identifier(&found.name)
     );

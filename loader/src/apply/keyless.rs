@@ -13,6 +13,7 @@ use postgres::{Client, Statement};
 use super::statements::list;
 use crate::route::Route;
 use crate::target::catalog::TargetColumn;
+use crate::target::dialect::{EqualRows, Spread};
 
 /// Statements that delete rows of one keyless table.
 pub(super) struct KeylessDelete {
@@ -20,6 +21,8 @@ pub(super) struct KeylessDelete {
     pub(super) delete: Statement,
     /// Has the planner know what is to be deleted, where that can make a difference.
     pub(super) analyze: Option<String>,
+    /// Whether the plan may look rows up one by one.
+    pub(super) nests: bool,
     /// Empties the temporary table: a batch of several rounds uses it several times.
     pub(super) clear: String,
 }
@@ -31,74 +34,97 @@ impl KeylessDelete {
         route: &Route,
         number: u32,
     ) -> Result<Self, PgError> {
-        let columns: Vec<&TargetColumn> = route.copy_columns().collect();
-        let temporary = format!("pg_temp.mysql2gp_rows_{number}");
-        let named = columns
-            .iter()
-            .zip(1..)
-            .map(|(column, n)| format!("{} as c{n}", quote_identifier(&column.name)));
+        let name = table_name(number);
         client
-            .batch_execute(&format!(
-                // The session, and the table in it, may outlive an outage of staging.
-                "drop table if exists {temporary}; \
-                 create temporary table mysql2gp_rows_{number} on commit delete rows as \
-                 select 0::bigint as row_id, 0::bigint as copies, {} from {} where false",
-                list(named),
-                route.target.quoted()
-            ))
+            .batch_execute(&create_table(route, &name))
             .operation("create temporary table")?;
-        let conditions: Vec<String> = columns
-            .iter()
-            .zip(1..)
-            .map(|(column, n)| condition(route, column, n))
-            .collect();
-        let delete = format!(
-            "delete from {target} t using ( \
-               select f.place, f.part \
-                 from (select e.ctid as place, e.tableoid as part, d.copies, \
-                              row_number() over (partition by d.row_id) as n \
-                         from {temporary} d join {target} e on {conditions}) f \
-                where f.n <= f.copies) v \
-              where t.ctid = v.place and t.tableoid = v.part",
-            target = route.target.quoted(),
-            conditions = conditions.join(" and ")
-        );
+        let dialect = route.target.dialect;
+        let has_index = !route.target.indexes.is_empty();
+        let analyze = has_index && dialect.analyzes_in_transactions();
         Ok(Self {
             copy: client
-                .prepare(&format!("copy {temporary} from stdin"))
+                .prepare(&format!("copy pg_temp.{name} from stdin"))
                 .operation("prepare copy")?,
-            delete: client.prepare(&delete).operation("prepare delete")?,
-            analyze: (!route.target.indexes.is_empty()).then(|| format!("analyze {temporary}")),
-            clear: format!("truncate {temporary}"),
+            delete: client
+                .prepare(&delete_statement(route, &name))
+                .operation("prepare delete")?,
+            analyze: analyze.then(|| format!("analyze pg_temp.{name}")),
+            nests: dialect.nests_equal_rows(has_index),
+            clear: format!("truncate pg_temp.{name}"),
         })
     }
+}
+
+pub(super) fn table_name(number: u32) -> String {
+    format!("mysql2gp_rows_{number}")
+}
+
+pub(super) fn create_table(route: &Route, name: &str) -> String {
+    let named = route
+        .copy_columns()
+        .zip(1..)
+        .map(|(column, n)| format!("{} as c{n}", quote_identifier(&column.name)));
+    let select = format!(
+        "select 0::bigint as row_id, 0::bigint as copies, {} from {}",
+        list(named),
+        route.target.quoted()
+    );
+    let spread = Spread::By(route.target.placement.as_ref(), "row_id");
+    route.target.dialect.temporary_table(name, &select, spread)
+}
+
+pub(super) fn delete_statement(route: &Route, name: &str) -> String {
+    let equal = |alias: &str| {
+        route
+            .copy_columns()
+            .zip(1..)
+            .map(|(column, n)| condition(route, alias, column, n))
+            .collect::<Vec<_>>()
+            .join(" and ")
+    };
+    route.target.dialect.delete_equal_rows(
+        &route.target.quoted(),
+        &format!("pg_temp.{name}"),
+        &EqualRows {
+            of_found: equal("e"),
+            of_deleted: equal("t"),
+        },
+    )
+}
+
+/// Types whose equal values are the same value.
+const IDENTITY: &[&str] = &[
+    "bool",
+    "bytea",
+    "date",
+    "inet",
+    "int2",
+    "int4",
+    "int8",
+    "text",
+    "timestamp",
+    "timestamptz",
+    "uuid",
+    "varchar",
+];
+
+/// Whether equal values of the column are the same value.
+pub(super) fn equal_is_same(column: &TargetColumn) -> bool {
+    IDENTITY.contains(&column.type_name.as_str())
 }
 
 /// Equality of column `n`. Where the type's own equality is identity it is used, as an index can
 /// serve it; where NULLs may be or it is not, the text is compared, which every type has and
 /// which can be hashed.
-fn condition(route: &Route, column: &TargetColumn, n: usize) -> String {
-    const IDENTITY: &[&str] = &[
-        "bool",
-        "bytea",
-        "date",
-        "inet",
-        "int2",
-        "int4",
-        "int8",
-        "text",
-        "timestamp",
-        "timestamptz",
-        "uuid",
-        "varchar",
-    ];
-    let name = format!("e.{}", quote_identifier(&column.name));
-    let identity = IDENTITY.contains(&column.type_name.as_str());
+fn condition(route: &Route, alias: &str, column: &TargetColumn, n: usize) -> String {
+    let name = format!("{alias}.{}", quote_identifier(&column.name));
+    let identity = equal_is_same(column);
     if column.not_null && identity {
         return format!("{name} = d.c{n}");
     }
     let same_text = format!(
-        "coalesce({name}::text, '') = coalesce(d.c{n}::text, '') and ({name} is null) = (d.c{n} is null)"
+        // Where the empty string is NULL, it could not stand for one.
+        "coalesce({name}::text, '-') = coalesce(d.c{n}::text, '-') and ({name} is null) = (d.c{n} is null)"
     );
     if identity && route.target.has_index_led_by(&[&column.name]) {
         format!("{same_text} and ({name} = d.c{n} or {name} is null and d.c{n} is null)")

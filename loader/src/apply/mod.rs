@@ -23,7 +23,10 @@ mod binary;
 mod constants;
 mod error;
 mod fit;
+#[cfg(test)]
+mod golden;
 mod keyless;
+mod keys;
 mod refused;
 mod replace;
 mod single;
@@ -52,9 +55,9 @@ use crate::target::session::{ReplicaRole, SessionError, TargetSession};
 
 use binary::BinaryCopy;
 use keyless::KeylessDelete;
+use keys::KeyBuffers;
 use replace::Replace;
 use statements::{KeyAccess, TableStatements};
-use text_array::TextArray;
 use write::Written;
 
 /// COPY data per message. Larger ones do not help; the server reads 64 KB at a time.
@@ -113,7 +116,7 @@ pub struct Applier {
     applied: Vec<AppliedTable>,
     dead_letters: DeadLetters,
     duplicates: u64,
-    keys: Vec<TextArray>,
+    keys: KeyBuffers,
     buffer: Vec<u8>,
     scratch: Vec<u8>,
 }
@@ -149,7 +152,7 @@ impl Applier {
             applied: Vec::new(),
             dead_letters,
             duplicates: 0,
-            keys: Vec::new(),
+            keys: KeyBuffers::default(),
             buffer: Vec::with_capacity(COPY_BYTES + COPY_BYTES / 4),
             scratch: Vec::new(),
         }
@@ -274,6 +277,9 @@ impl Applier {
         for table in self.tables.values_mut() {
             table.keyless = None;
             table.replace = None;
+            if let Some(delete) = &mut table.statements.delete {
+                delete.undo();
+            }
         }
         self.session
             .client
@@ -326,7 +332,7 @@ impl Applier {
         let display = route.target.display();
         self.sharing
             .add(route.target.oid, &display, &route.source, kept_apart)?;
-        let statements = TableStatements::prepare(client, &route)?;
+        let statements = TableStatements::prepare(client, &route, layout.id.0)?;
         let binary = BinaryCopy::prepare(client, &route)?;
         let replaceable = Replace::is_possible(client, &route)?;
         if statements.key_access == KeyAccess::Scan && statements.delete.is_some() {
@@ -353,7 +359,8 @@ impl Applier {
     fn check_fit(&mut self, statement: &Statement, end: &Progress) -> Result<(), ApplyError> {
         let address = self.router.address(&statement.table);
         let client = &mut self.session.client;
-        let found = catalog::find_tables(client, &address.schema, &address.table)?;
+        let dialect = self.session.dialect;
+        let found = catalog::find_tables(client, dialect, &address.schema, &address.table)?;
         let target = self.router.choose(&statement.table, &address, found)?;
         let lacking = fit::lacking(client, &target, statement, &self.router)?;
         if lacking.is_empty() {
@@ -384,7 +391,12 @@ fn route_to(
     definition: &TableDefinition,
 ) -> Result<Route, ApplyError> {
     let address = router.address(&definition.name);
-    let found = catalog::find_tables(&mut session.client, &address.schema, &address.table)?;
+    let found = catalog::find_tables(
+        &mut session.client,
+        session.dialect,
+        &address.schema,
+        &address.table,
+    )?;
     let target = router.choose(&definition.name, &address, found)?;
     let route = router.route(definition, target)?;
     if session.replica_role == ReplicaRole::NotPermitted && !route.target.hazards.is_empty() {
@@ -392,6 +404,7 @@ fn route_to(
             source_table: definition.name.clone(),
             target_table: route.target.display(),
             hazards: route.target.hazards.clone(),
+            remedy: session.dialect.remedy_for_hazards(),
         });
     }
     Ok(route)

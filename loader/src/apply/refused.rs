@@ -11,15 +11,14 @@
 use std::io::Write as _;
 
 use common::pg::{Operation as _, PgError};
-use postgres::types::ToSql;
 use postgres::{Client, Statement};
 
 use super::COPY_BYTES;
 use super::error::{self, ApplyError};
 use super::keyless::KeylessDelete;
+use super::keys::{KeyBuffers, KeysError};
 use super::statements::{ALLOW_SCAN, FORBID_SCAN, KeyAccess, TableStatements};
 use super::table::At;
-use super::text_array::TextArray;
 use crate::dead_letters::{Item, Op, Refusal};
 use crate::round::{First, Net};
 use crate::route::RowError;
@@ -68,10 +67,10 @@ impl<'r> At<'r, '_> {
     pub(super) fn delete_keys_carefully(
         &self,
         client: &mut Client,
-        statements: &TableStatements,
-        keys: &mut Vec<TextArray>,
+        statements: &mut TableStatements,
+        buffers: &mut KeyBuffers,
     ) -> Result<u64, ApplyError> {
-        let Some(delete) = &statements.delete else {
+        let Some(delete) = &mut statements.delete else {
             return Ok(0);
         };
         let mut net_deletes = 0;
@@ -90,9 +89,13 @@ impl<'r> At<'r, '_> {
                 }
             }
         }
-        let columns = self.route.key_names().len();
         let attempt = |client: &mut Client, run: &[&[u8]]| {
-            self.delete_run(client, delete, (run, columns), keys)
+            let deleted = delete.delete(client, self.route, run.iter().copied(), buffers);
+            deleted.map_err(|error| {
+                // The temporary table goes with the savepoint.
+                delete.undo();
+                self.failed_keys(error)
+            })
         };
         let scan = statements.key_access == KeyAccess::Scan;
         if scan {
@@ -104,39 +107,26 @@ impl<'r> At<'r, '_> {
             }
             Err(self.refused(refusal))
         })?;
+        if self.round.end.is_none() {
+            delete.clear(client)?;
+        }
         if scan {
             execute(client, FORBID_SCAN)?;
         }
         Ok(net_deletes)
     }
 
-    fn delete_run(
-        &self,
-        client: &mut Client,
-        delete: &Statement,
-        (run, columns): (&[&[u8]], usize),
-        keys: &mut Vec<TextArray>,
-    ) -> Result<(), Failed> {
-        keys.resize_with(keys.len().max(columns), TextArray::default);
-        keys.iter_mut().for_each(TextArray::clear);
-        let mut scratch = Vec::new();
-        for key in run {
-            let written = self.route.write_key(key, &mut scratch, |number, cell| {
-                if let Some(array) = keys.get_mut(number) {
-                    array.push_cell(cell);
-                }
-            });
-            written.map_err(|error| self.row_error(error))?;
+    fn failed_keys(&self, error: KeysError) -> Failed {
+        const OPERATION: &str = "delete from target table";
+        match error {
+            KeysError::Row(error) => self.row_error(error).into(),
+            KeysError::Pg(error) => failed(OPERATION, &error),
+            KeysError::Table(error) => ApplyError::from(error).into(),
+            KeysError::Copy(error) => match error::server_error(&error) {
+                Some(server) => failed(OPERATION, server),
+                None => error::lost(OPERATION, error).into(),
+            },
         }
-        let parameters: Vec<&(dyn ToSql + Sync)> = keys
-            .iter()
-            .take(columns)
-            .map(|array| array as &(dyn ToSql + Sync))
-            .collect();
-        client
-            .execute(delete, &parameters)
-            .map_err(|error| failed("delete from target table", &error))?;
-        Ok(())
     }
 
     /// Copies the rows that the target takes.

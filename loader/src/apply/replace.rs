@@ -9,8 +9,11 @@ use common::pg::{Operation as _, PgError, quote_identifier};
 use postgres::{Client, Statement};
 
 use super::binary::Format;
+use super::keyless::equal_is_same;
 use super::statements::list;
 use crate::route::Route;
+use crate::target::dialect::{Replacing, Spread};
+use crate::target::placement::{Distribution, Placement, Storage};
 
 const REPLACEABLE: &str = include_str!("../../../sql/query/target_replaceable.sql");
 
@@ -29,7 +32,7 @@ impl Replace {
     /// Whether rows of the table can be replaced like this.
     pub(super) fn is_possible(client: &mut Client, route: &Route) -> Result<bool, PgError> {
         let key = route.key_names();
-        if key.is_empty() {
+        if key.is_empty() || !is_spoken(route) {
             return Ok(false);
         }
         let row = client
@@ -46,43 +49,76 @@ impl Replace {
         number: u32,
         format: Format<'_>,
     ) -> Result<Self, PgError> {
-        let temporary = format!("pg_temp.mysql2gp_replace_{number}");
-        let columns = || {
-            route
-                .copy_columns()
-                .map(|column| quote_identifier(&column.name))
-        };
+        let name = table_name(number);
         client
-            .batch_execute(&format!(
-                // The session, and the table in it, may outlive an outage of staging.
-                "drop table if exists {temporary}; \
-                 create temporary table mysql2gp_replace_{number} on commit delete rows as \
-                 select {} from {} where false",
-                list(columns()),
-                route.target.quoted()
-            ))
+            .batch_execute(&create_table(route, &name))
             .operation("create temporary table")?;
-        // Key columns too: what is equal to the target need not look the same.
-        let assigned = columns().chain(
-            route
-                .target_only_columns()
-                .into_iter()
-                .map(quote_identifier),
-        );
-        let insert = format!(
-            "insert into {} ({columns}) select {columns} from {temporary} \
-             on conflict ({}) do update set {}",
-            route.target.quoted(),
-            list(route.key_names().into_iter().map(quote_identifier)),
-            list(assigned.map(|name| format!("{name} = excluded.{name}"))),
-            columns = list(columns()),
-        );
         Ok(Self {
             copy: client
-                .prepare(&format!("copy {temporary} from stdin{}", format.clause()))
+                .prepare(&format!(
+                    "copy pg_temp.{name} from stdin{}",
+                    format.clause()
+                ))
                 .operation("prepare copy")?,
-            insert: client.prepare(&insert).operation("prepare insert")?,
-            clear: format!("truncate {temporary}"),
+            insert: client
+                .prepare(&insert_statement(route, &name))
+                .operation("prepare insert")?,
+            clear: format!("truncate pg_temp.{name}"),
         })
     }
+}
+
+/// Whether the target's server has a statement that replaces rows of such a table. Greenplum
+/// cannot set the columns that distribute the rows: they have to be of the key, and of types
+/// whose equal values are the same; nor can it replace rows that are append-optimized.
+pub(super) fn is_spoken(route: &Route) -> bool {
+    if route.target.dialect.replacing() == Replacing::Never {
+        return false;
+    }
+    let Some(placement) = &route.target.placement else {
+        return true;
+    };
+    let key = route.key_names();
+    placement.storage == Storage::Heap
+        && matches!(placement.distribution, None | Some(Distribution::By { .. }))
+        && placement.columns().iter().all(|name| {
+            let mut columns = route.target.columns.iter();
+            key.contains(&name.as_str())
+                && columns.any(|column| column.name == *name && equal_is_same(column))
+        })
+}
+
+pub(super) fn table_name(number: u32) -> String {
+    format!("mysql2gp_replace_{number}")
+}
+
+pub(super) fn create_table(route: &Route, name: &str) -> String {
+    let columns: Vec<&str> = route.copy_columns().map(|c| c.name.as_str()).collect();
+    let target = &route.target;
+    let select = format!(
+        "select {} from {}",
+        list(columns.iter().map(|name| quote_identifier(name))),
+        target.quoted()
+    );
+    let spread = Spread::As(target.placement.as_ref(), &columns);
+    target.dialect.temporary_table(name, &select, spread)
+}
+
+pub(super) fn insert_statement(route: &Route, name: &str) -> String {
+    let columns = || route.copy_columns().map(|column| column.name.as_str());
+    let fixed = route.target.placement.iter().flat_map(Placement::columns);
+    let fixed: Vec<&String> = fixed.collect();
+    // Key columns too: what is equal to the target need not look the same.
+    let assigned = columns()
+        .chain(route.target_only_columns())
+        .filter(|name| !fixed.iter().any(|fixed| fixed == name))
+        .map(quote_identifier);
+    format!(
+        "insert into {} ({columns}) select {columns} from pg_temp.{name} \
+         on conflict ({}) do update set {}",
+        route.target.quoted(),
+        list(route.key_names().into_iter().map(quote_identifier)),
+        list(assigned.map(|name| format!("{name} = excluded.{name}"))),
+        columns = list(columns().map(quote_identifier)),
+    )
 }

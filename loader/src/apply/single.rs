@@ -10,9 +10,10 @@ use common::table::TableDefinition;
 use postgres::Client;
 use postgres::types::ToSql;
 
+use super::binary::Format;
 use super::error::{self, ApplyError};
 use super::route_to;
-use super::statements::TableStatements;
+use super::statements::copy_statement;
 use crate::dead_letters::Refusal;
 use crate::route::{Route, Router, RowError};
 use crate::target::TargetSession;
@@ -117,9 +118,8 @@ fn look_for(client: &mut Client, route: &Route, key: &[u8]) -> Result<Written, F
 
 fn copy(client: &mut Client, route: &Route, line: &[u8]) -> Result<Written, Failed> {
     const OPERATION: &str = "copy into target table";
-    let statements = TableStatements::prepare(client, route).map_err(Failed::Other)?;
     let mut writer = client
-        .copy_in(&statements.copy)
+        .copy_in(copy_statement(route, Format::Text).as_str())
         .map_err(failed(OPERATION))?;
     writer
         .write_all(line)
@@ -127,7 +127,7 @@ fn copy(client: &mut Client, route: &Route, line: &[u8]) -> Result<Written, Fail
         .map_err(Failed::Other)?;
     writer.finish().map_err(failed(OPERATION))?;
     client
-        .batch_execute("set constraints all immediate")
+        .batch_execute(route.target.dialect.check_deferred())
         .map_err(failed("check deferred constraints"))?;
     Ok(Written::Yes)
 }

@@ -5,6 +5,7 @@ use postgres::{Client, Statement};
 
 use super::binary::Format;
 use super::constants::truncate_statement;
+use super::keys::KeyDelete;
 use crate::route::Route;
 
 /// How rows are found by their key.
@@ -28,8 +29,8 @@ pub(super) enum Duplicates {
 /// A table's statements.
 pub(super) struct TableStatements {
     pub(super) copy: Statement,
-    /// Takes one `text[]` per key column; none for a keyless table.
-    pub(super) delete: Option<Statement>,
+    /// None for a keyless table.
+    pub(super) delete: Option<KeyDelete>,
     pub(super) key_access: KeyAccess,
     pub(super) duplicates: Duplicates,
     /// Takes the source table's rows away; `None` where others' would go with them.
@@ -39,16 +40,14 @@ pub(super) struct TableStatements {
 }
 
 impl TableStatements {
-    pub(super) fn prepare(client: &mut Client, route: &Route) -> Result<Self, PgError> {
+    /// Prepares them; `number` names what is made for the table.
+    pub(super) fn prepare(
+        client: &mut Client,
+        route: &Route,
+        number: u32,
+    ) -> Result<Self, PgError> {
         let key = route.key_names();
-        let delete = match key.as_slice() {
-            [] => None,
-            _ => Some(
-                client
-                    .prepare(&delete_statement(route))
-                    .operation("prepare delete")?,
-            ),
-        };
+        let delete = KeyDelete::prepare(client, route, number)?;
         Ok(Self {
             copy: client
                 .prepare(&copy_statement(route, Format::Text))
@@ -83,30 +82,6 @@ pub(super) fn copy_statement(route: &Route, format: Format<'_>) -> String {
                 .map(|column| quote_identifier(&column.name))
         ),
         format.clause()
-    )
-}
-
-/// Deletes by keys given as arrays. A generic plan takes an array for ten rows, so it looks
-/// keys up one by one, whatever the statistics say.
-fn delete_statement(route: &Route) -> String {
-    let columns: Vec<(usize, &str, &str)> = (1..)
-        .zip(route.key_types())
-        .map(|(number, (name, type_text))| (number, name, type_text))
-        .collect();
-    let arrays = columns
-        .iter()
-        .map(|(number, _, type_text)| format!("${number}::text[]::{type_text}[]"));
-    let names = columns.iter().map(|(number, ..)| format!("k{number}"));
-    let conditions: Vec<String> = columns
-        .iter()
-        .map(|(number, name, _)| format!("t.{} = k.k{number}", quote_identifier(name)))
-        .collect();
-    format!(
-        "delete from {} t using unnest({}) as k ({}) where {}",
-        route.target.quoted(),
-        list(arrays),
-        list(names),
-        conditions.join(" and ")
     )
 }
 

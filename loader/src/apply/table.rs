@@ -5,15 +5,14 @@ use std::io::Write as _;
 use common::crash::{self, Point};
 use common::pg::{Operation as _, PgError};
 use postgres::error::SqlState;
-use postgres::types::ToSql;
 use postgres::{Client, CopyInWriter, Statement};
 
 use super::binary::Format;
 use super::error::{self, ApplyError, Place};
 use super::keyless::KeylessDelete;
+use super::keys::{KeyBuffers, KeysError};
 use super::replace::Replace;
 use super::statements::{ALLOW_SCAN, FORBID_SCAN, KeyAccess, TableStatements};
-use super::text_array::TextArray;
 use super::{COPY_BYTES, Path, describe};
 use crate::dead_letters::TakenBack;
 use crate::round::{First, Net, Round, TableChanges};
@@ -54,60 +53,59 @@ impl<'r> At<'r, '_> {
     pub(super) fn delete_keys(
         &self,
         client: &mut Client,
-        statements: &TableStatements,
-        keys: &mut Vec<TextArray>,
-        scratch: &mut Vec<u8>,
+        statements: &mut TableStatements,
+        buffers: &mut KeyBuffers,
     ) -> Result<u64, ApplyError> {
-        let key_columns = self.route.key_names().len();
-        keys.resize_with(keys.len().max(key_columns), TextArray::default);
-        keys.iter_mut().for_each(TextArray::clear);
-        let mut net_deletes = 0;
-        let mut any = false;
-        for net in self.net() {
-            let key = match net {
-                Net::Upsert {
-                    first: First::Insert,
-                    ..
-                } if self.path == Path::Straight => continue,
-                Net::Upsert { .. } if self.replaces => continue,
-                Net::Upsert { key, .. } => key,
-                Net::Delete { key } => {
-                    net_deletes += 1;
-                    key
-                }
-                Net::Rows { .. } => continue,
-            };
-            any = true;
-            self.route
-                .write_key(key, scratch, |number, cell| {
-                    if let Some(array) = keys.get_mut(number) {
-                        array.push_cell(cell);
-                    }
-                })
-                .map_err(|error| self.row_error(error))?;
-        }
-        let Some(delete) = statements.delete.as_ref().filter(|_| any) else {
+        let gone = self.net().filter(|net| matches!(net, Net::Delete { .. }));
+        let net_deletes = u64::try_from(gone.count()).unwrap_or_default();
+        let mut keys = self.keys_to_delete().peekable();
+        let Some(delete) = statements.delete.as_mut().filter(|_| keys.peek().is_some()) else {
             return Ok(net_deletes);
         };
-        let parameters: Vec<&(dyn ToSql + Sync)> = keys
-            .iter()
-            .take(key_columns)
-            .map(|array| array as &(dyn ToSql + Sync))
-            .collect();
         let scan = statements.key_access == KeyAccess::Scan;
         if scan {
             client
                 .batch_execute(ALLOW_SCAN)
                 .operation("prepare delete")?;
         }
-        client
-            .execute(delete, &parameters)
-            .map_err(|error| self.error(&error, "delete from target table"))?;
+        delete
+            .delete(client, self.route, keys, buffers)
+            .map_err(|error| self.keys_error(error))?;
         crash::point(Point::LoaderDeleted);
+        if self.round.end.is_none() {
+            delete.clear(client)?;
+        }
         if scan {
             client.batch_execute(FORBID_SCAN).operation("end delete")?;
         }
         Ok(net_deletes)
+    }
+
+    /// Keys of which the target may have a row that is not replaced.
+    fn keys_to_delete(&self) -> impl Iterator<Item = &'r [u8]> + use<'r> {
+        let (path, replaces) = (self.path, self.replaces);
+        self.net().filter_map(move |net| match net {
+            Net::Upsert {
+                first: First::Insert,
+                ..
+            } if path == Path::Straight => None,
+            Net::Upsert { .. } if replaces => None,
+            Net::Upsert { key, .. } | Net::Delete { key } => Some(key),
+            Net::Rows { .. } => None,
+        })
+    }
+
+    fn keys_error(&self, error: KeysError) -> ApplyError {
+        const OPERATION: &str = "delete from target table";
+        match error {
+            KeysError::Row(error) => self.row_error(error),
+            KeysError::Pg(error) => self.error(&error, OPERATION),
+            KeysError::Table(error) => error.into(),
+            KeysError::Copy(error) => match error::server_error(&error) {
+                Some(server) => self.error(server, OPERATION),
+                None => error::lost(OPERATION, error),
+            },
+        }
     }
 
     /// Copies the surviving rows; returns how many.
@@ -235,6 +233,11 @@ impl<'r> At<'r, '_> {
         copied.take(rows).count() == rows
     }
 
+    /// Whether a key goes for good, or moves.
+    pub(super) fn deletes_for_good(&self) -> bool {
+        self.net().any(|net| matches!(net, Net::Delete { .. }))
+    }
+
     /// Rows of keys that the target may have.
     pub(super) fn replacing_rows(&self) -> impl Iterator<Item = &'r [u8]> + use<'r> {
         self.net().filter_map(|net| match net {
@@ -299,9 +302,11 @@ impl<'r> At<'r, '_> {
         client
             .batch_execute(ALLOW_SCAN)
             .operation("prepare delete")?;
-        client
-            .batch_execute("set local enable_nestloop = on")
-            .operation("prepare delete")?;
+        if keyless.nests {
+            client
+                .batch_execute("set local enable_nestloop = on")
+                .operation("prepare delete")?;
+        }
         if let Some(analyze) = &keyless.analyze {
             client.batch_execute(analyze).operation("prepare delete")?;
         }

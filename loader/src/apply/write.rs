@@ -19,6 +19,7 @@ use crate::dead_letters::{DeadLetters, Item, Refusal, TakenBack};
 use crate::layout::Layout;
 use crate::round::{Overlap, Round, TableChanges};
 use crate::route::{Route, RowError};
+use crate::target::dialect::Replacing;
 use crate::target::session::ReplicaRole;
 
 /// Whether a round could be written as it is.
@@ -57,6 +58,13 @@ impl Applier {
             checked.is_some_and(|checked| checked.definition == table.layout.id)
         };
         let mut tables: Vec<&TableChanges> = round.tables().iter().collect();
+        if self.session.dialect.locks_tables() {
+            // Everybody in the same order: two tasks that share tables do not lock each other out.
+            tables.sort_by_key(|table| {
+                let prepared = self.tables.get(&table.layout.id);
+                prepared.map(|prepared| prepared.route.target.oid)
+            });
+        }
         // A stable sort.
         tables.sort_by_key(|table| is_checked(table));
         // Several source tables may go to one target table, and rows move between them: all
@@ -109,9 +117,9 @@ impl Applier {
         if changes.layout.is_keyless() {
             delete_keyless(client, &at, &mut table.keyless, &mut self.buffer)
         } else if attempt.path == Path::Careful {
-            at.delete_keys_carefully(client, &table.statements, &mut self.keys)
+            at.delete_keys_carefully(client, &mut table.statements, &mut self.keys)
         } else {
-            at.delete_keys(client, &table.statements, &mut self.keys, &mut self.scratch)
+            at.delete_keys(client, &mut table.statements, &mut self.keys)
         }
     }
 
@@ -232,7 +240,12 @@ impl<'r> Attempt<'r> {
         at.replaces = replaceable
             && at.path == Path::Straight
             && !changes.truncated
-            && at.replacing_rows().nth(LEAST_ROWS).is_some();
+            && at.replacing_rows().nth(LEAST_ROWS).is_some()
+            && match route.target.dialect.replacing() {
+                Replacing::Always => true,
+                Replacing::AmongNoDeletes => !at.deletes_for_good(),
+                Replacing::Never => false,
+            };
         at
     }
 }

@@ -24,8 +24,8 @@ use crate::target::{SessionError, TargetSession};
 
 /// Waiting for the loader to commit a batch is in order, waiting for it with a row written is
 /// not: it could be waiting for us.
-const WAIT_FOR_BATCH: &str = "set local lock_timeout = '60s'";
-const WAIT_FOR_ROWS: &str = "set local lock_timeout = '500ms'";
+const WAIT_FOR_BATCH_MS: u32 = 60_000;
+const WAIT_FOR_ROWS_MS: u32 = 500;
 
 /// Shows the unresolved dead letters.
 ///
@@ -198,7 +198,7 @@ fn retry_one(
         return Ok(Retried::Settled);
     }
     crash::point(Point::RetryTaken);
-    execute(target, WAIT_FOR_ROWS)?;
+    wait_for_locks(target, WAIT_FOR_ROWS_MS)?;
     let written = write_row(
         target,
         router,
@@ -229,7 +229,7 @@ fn take(
     id: i64,
 ) -> Result<Taken, CommandError> {
     let task = &settings.task.name;
-    execute(target, WAIT_FOR_BATCH)?;
+    wait_for_locks(target, WAIT_FOR_BATCH_MS)?;
     loop {
         let taken = letter.identity.take(&mut target.client, task);
         if taken.map_err(SessionError::Pg)? == Taken::Yes {
@@ -264,6 +264,11 @@ fn open_target(settings: &Settings) -> Result<TargetSession, CommandError> {
         &settings.target.conninfo,
         &settings.task.name,
     )?)
+}
+
+fn wait_for_locks(target: &mut TargetSession, milliseconds: u32) -> Result<(), CommandError> {
+    let statement = target.dialect.wait_for_locks(milliseconds);
+    execute(target, &statement)
 }
 
 fn commit(target: &mut TargetSession) -> Result<(), CommandError> {

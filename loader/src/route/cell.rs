@@ -8,6 +8,7 @@ use std::io::Write as _;
 use common::settings::{EmptyString, ZeroDate};
 
 use crate::calendar::{civil_from_days, days_from_civil};
+use crate::target::dialect::EmptyText;
 
 /// What is done to a cell.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +21,8 @@ pub enum Adapter {
     EmptyToNull,
     /// Text of which the empty string is refused: a key that is NULL would name no row.
     NotEmpty,
+    /// Text of which the empty string is refused: the target's database would take it for NULL.
+    NoEmpty,
     /// A date or timestamp, by the policy for zero and partial dates.
     Date(ZeroDate),
     /// An instant, shown at this many minutes east of UTC, without offset.
@@ -47,6 +50,8 @@ pub enum Adapter {
     SetToArray,
     /// `[1,2]` as `{1,2}`.
     VectorToArray,
+    /// The same, with each number as [`Adapter::WidenFloat`] writes it.
+    VectorToWideArray,
     /// `[1,2]` as the bytes that the source stores: 32-bit floats, little-endian.
     VectorToBytes,
 }
@@ -58,6 +63,8 @@ pub enum CellError {
     ZeroDate,
     /// An empty string in a key column, which the target takes for NULL.
     EmptyKey,
+    /// An empty string, which the target's database takes for NULL.
+    Empty,
     /// A duration that is no time of day.
     TimeOfDay,
     /// A number that is neither 0 nor 1.
@@ -80,6 +87,10 @@ impl CellError {
                 "an empty string in a key column, which cannot become NULL: give the row another key, or set \
                  empty_string = \"keep\" in [desc.pgsql] where the target keeps empty strings"
             }
+            Self::Empty => {
+                "an empty string, which the target's database takes for NULL: set empty_string = \"null\" in [desc.pgsql] \
+                 where it may become that, or use a database that keeps it (DBCOMPATIBILITY 'PG' or 'B')"
+            }
             Self::TimeOfDay => {
                 "a TIME outside 00:00:00 to 24:00:00: make the target column interval"
             }
@@ -94,17 +105,19 @@ impl CellError {
         match self {
             Self::ZeroDate | Self::TimeOfDay => "22008",
             Self::EmptyKey => "23502",
+            Self::Empty => "2200F",
             Self::Boolean => "22003",
             Self::Uuid | Self::Malformed => "22P02",
         }
     }
 }
 
-/// How an empty string of a text column goes to the target.
-pub fn text_adapter(empty_string: EmptyString) -> Adapter {
-    match empty_string {
-        EmptyString::Keep => Adapter::Verbatim,
-        EmptyString::Null => Adapter::EmptyToNull,
+/// How an empty string of a text column goes to a target that makes of it what `empty_text` says.
+pub fn text_adapter(empty_string: EmptyString, empty_text: EmptyText) -> Adapter {
+    match (empty_string, empty_text) {
+        (EmptyString::Keep, EmptyText::Kept) => Adapter::Verbatim,
+        (EmptyString::Keep, EmptyText::Null) => Adapter::NoEmpty,
+        (EmptyString::Null, EmptyText::Kept | EmptyText::Null) => Adapter::EmptyToNull,
     }
 }
 
@@ -141,7 +154,8 @@ impl Adapter {
             Self::Verbatim | Self::Skip => out.extend_from_slice(cell),
             Self::EmptyToNull => out.extend_from_slice(if cell.is_empty() { NULL } else { cell }),
             Self::NotEmpty if cell.is_empty() => return Err(CellError::EmptyKey),
-            Self::NotEmpty => out.extend_from_slice(cell),
+            Self::NoEmpty if cell.is_empty() => return Err(CellError::Empty),
+            Self::NotEmpty | Self::NoEmpty => out.extend_from_slice(cell),
             Self::Date(policy) => write_date(cell, policy, out)?,
             Self::LocalTimestamp { minutes, zero_date } => {
                 if is_zero_date(cell) {
@@ -166,11 +180,7 @@ impl Adapter {
                 b"1" => b't',
                 _ => return Err(CellError::Boolean),
             }),
-            Self::WidenFloat => {
-                let text = std::str::from_utf8(cell).map_err(|_| CellError::Malformed)?;
-                let number: f32 = text.parse().map_err(|_| CellError::Malformed)?;
-                push_display(f64::from(number), out);
-            }
+            Self::WidenFloat => write_wide(cell, out).ok_or(CellError::Malformed)?,
             Self::BytesToUuid => match cell.strip_prefix(b"\\\\x") {
                 Some(hex) if hex.len() == 32 => out.extend_from_slice(hex),
                 _ => return Err(CellError::Uuid),
@@ -186,6 +196,20 @@ impl Adapter {
                     .ok_or(CellError::Malformed)?;
                 out.push(b'{');
                 out.extend_from_slice(inner);
+                out.push(b'}');
+            }
+            Self::VectorToWideArray => {
+                let inner = cell
+                    .strip_prefix(b"[")
+                    .and_then(|cell| cell.strip_suffix(b"]"))
+                    .ok_or(CellError::Malformed)?;
+                out.push(b'{');
+                for (number, cell) in inner.split(|&byte| byte == b',').enumerate() {
+                    if number > 0 {
+                        out.push(b',');
+                    }
+                    write_wide(cell, out).ok_or(CellError::Malformed)?;
+                }
                 out.push(b'}');
             }
             Self::VectorToBytes => {
@@ -206,7 +230,7 @@ impl Adapter {
         if let Self::Date(_) = self {
             return Self::Date(ZeroDate::Error);
         }
-        if *self == Self::EmptyToNull {
+        if let Self::EmptyToNull | Self::NoEmpty = self {
             return Self::NotEmpty;
         }
         self.clone()
@@ -259,6 +283,12 @@ fn is_time_of_day(cell: &[u8]) -> bool {
 fn push_display(value: impl std::fmt::Display, out: &mut Vec<u8>) {
     // Writing to a Vec cannot fail.
     let _ = write!(out, "{value}");
+}
+
+fn write_wide(cell: &[u8], out: &mut Vec<u8>) -> Option<()> {
+    let number: f32 = std::str::from_utf8(cell).ok()?.parse().ok()?;
+    push_display(f64::from(number), out);
+    Some(())
 }
 
 fn bits(cell: &[u8]) -> Option<u64> {
@@ -401,6 +431,21 @@ mod tests {
     }
 
     #[test]
+    fn an_empty_text_is_refused_where_it_would_become_null() {
+        use EmptyString::{Keep, Null};
+        use EmptyText::Kept;
+        let adapter = text_adapter(Keep, EmptyText::Null);
+        assert_eq!(adapt(&adapter, ""), Err(CellError::Empty));
+        assert_eq!(adapt(&adapter, " ").unwrap(), " ");
+        assert_eq!(adapt(&adapter, "\\N").unwrap(), "\\N");
+        assert_eq!(adapt(&adapter.for_key(), ""), Err(CellError::EmptyKey));
+        assert_eq!(adapt(&text_adapter(Keep, Kept), "").unwrap(), "");
+        for empty_text in [Kept, EmptyText::Null] {
+            assert_eq!(adapt(&text_adapter(Null, empty_text), "").unwrap(), "\\N");
+        }
+    }
+
+    #[test]
     fn an_empty_key_never_becomes_null() {
         let key = Adapter::EmptyToNull.for_key();
         assert_eq!(adapt(&Adapter::EmptyToNull, "").unwrap(), "\\N");
@@ -486,6 +531,19 @@ mod tests {
             "0.10000000149011612"
         );
         assert_eq!(adapt(&Adapter::WidenFloat, "1e10").unwrap(), "10000000000");
+        for text in ["7.038531e-26", "3.4028235e38", "1e-45", "-0", "16777216"] {
+            let wide = adapt(&Adapter::WidenFloat, text).unwrap();
+            let number: f64 = wide.parse().unwrap();
+            assert_eq!(
+                number.to_bits(),
+                f64::from(text.parse::<f32>().unwrap()).to_bits(),
+                "{text}"
+            );
+            assert_eq!(
+                adapt(&Adapter::VectorToWideArray, &format!("[{text},{text}]")).unwrap(),
+                format!("{{{wide},{wide}}}")
+            );
+        }
     }
 
     #[test]

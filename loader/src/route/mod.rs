@@ -27,6 +27,7 @@ pub use sharing::{KeptApart, Sharing};
 pub use types::ValuePolicy;
 
 use crate::target::catalog::{Fill, RelationKind, TargetColumn, TargetTable};
+use crate::target::placement::Distribution;
 
 /// Where tables go.
 #[derive(Clone, Debug)]
@@ -185,6 +186,13 @@ impl Router {
         if !target.writable {
             problems.push("grant select, insert and delete on it to the loader's user".into());
         }
+        if definition.key_columns().is_empty() && is_replicated(&target) {
+            problems.push(format!(
+                "it has every row on every segment (distributed replicated), where equal rows cannot be told apart, and \
+                 the source table has no key: alter table {} set distributed randomly",
+                target.quoted()
+            ));
+        }
         let no_rules = ColumnRules::default();
         let rule = self.rule(&definition.name);
         let rules = rule.map_or(&no_rules, |rule| &rule.columns);
@@ -340,7 +348,7 @@ impl Router {
                 name,
                 target.quoted(),
                 quote_identifier(name),
-                types::default_type(&column.column_type)
+                types::default_type(&column.column_type, target.dialect)
             )
         };
         let position = found.ok_or_else(missing)?;
@@ -358,13 +366,15 @@ impl Router {
                 quoted = quote_identifier(&target_column.name),
             ));
         } else {
-            types::adapter(&column.column_type, target_column, &self.policy).ok_or_else(|| {
+            let dialect = target.dialect;
+            let source = &column.column_type;
+            types::adapter(source, target_column, dialect, &self.policy).ok_or_else(|| {
                 format!(
                     "column {} is {} and would not hold every {} value: make it {}",
                     target_column.name,
                     target_column.type_text,
-                    types::source_type(&column.column_type),
-                    types::default_type(&column.column_type)
+                    types::source_type(source),
+                    types::default_type(source, dialect)
                 )
             })?
         };
@@ -375,6 +385,12 @@ impl Router {
             adapter,
         })
     }
+}
+
+fn is_replicated(target: &TargetTable) -> bool {
+    let placement = target.placement.as_ref();
+    let distribution = placement.and_then(|placement| placement.distribution.as_ref());
+    distribution == Some(&Distribution::Replicated)
 }
 
 /// What tells rows apart cannot be left out.
@@ -527,6 +543,15 @@ impl Route {
             .filter_map(|cell| self.target.columns.get(cell.target?))
             .filter(|column| column.not_null && column.fill != Fill::Generated)
             .map(|column| column.name.as_str())
+            .collect()
+    }
+
+    /// Columns of which the target cannot take the empty string.
+    pub fn columns_that_refuse_empty_texts(&self) -> Vec<&str> {
+        self.cells
+            .iter()
+            .filter(|cell| cell.adapter == Adapter::NoEmpty)
+            .map(|cell| cell.source_name.as_str())
             .collect()
     }
 

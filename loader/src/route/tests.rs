@@ -4,6 +4,7 @@ use common::settings::{ColumnRules, EmptyString, Keys, Pattern, ZeroDate};
 use common::table::{ColumnType, IntegerWidth, Key, Sign};
 
 use super::*;
+use crate::target::Dialect;
 
 fn router(rules: Vec<Rule>) -> Router {
     Router {
@@ -71,6 +72,8 @@ fn target(name: &str, columns: Vec<TargetColumn>) -> TargetTable {
         indexes: Vec::new(),
         hazards: Vec::new(),
         deferrable: Vec::new(),
+        dialect: Dialect::PostgreSql,
+        placement: None,
     }
 }
 

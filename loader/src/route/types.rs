@@ -8,6 +8,7 @@ use common::table::{ColumnType, IntegerWidth, Sign};
 
 use super::cell::{Adapter, text_adapter};
 use crate::target::catalog::TargetColumn;
+use crate::target::dialect::{Dates, Dialect, Lengths};
 
 /// What the configuration says about values.
 #[derive(Clone, Debug)]
@@ -35,14 +36,15 @@ impl ValuePolicy {
 pub fn adapter(
     source: &ColumnType,
     target: &TargetColumn,
+    dialect: Dialect,
     policy: &ValuePolicy,
 ) -> Option<Adapter> {
-    let to = Target(target);
-    let verbatim = |fits: bool| fits.then_some(Adapter::Verbatim);
-    let text = |max_chars: u32| {
-        to.text_of(max_chars)
-            .then(|| text_adapter(policy.empty_string))
+    let to = Target {
+        column: target,
+        dialect,
     };
+    let verbatim = |fits: bool| fits.then_some(Adapter::Verbatim);
+    let text = |fits: bool| fits.then(|| text_adapter(policy.empty_string, dialect.empty_text()));
     match source {
         ColumnType::Integer { width, sign } => integer(to, *width, *sign),
         ColumnType::Decimal { precision, scale } => verbatim(
@@ -51,11 +53,14 @@ pub fn adapter(
                 || (*scale == 0 && to.integer(u32::from(*precision))),
         ),
         ColumnType::Float if to.is("float8") => Some(Adapter::WidenFloat),
+        ColumnType::Float if to.is("float4") && dialect.misreads_real() => {
+            Some(Adapter::WidenFloat)
+        }
         ColumnType::Float => verbatim(to.is("float4") || to.any_numeric() || to.text_of(u32::MAX)),
         ColumnType::Double => verbatim(to.is("float8") || to.any_numeric() || to.text_of(u32::MAX)),
         ColumnType::Bit { bits } => bit(to, *bits),
         ColumnType::Year => verbatim(to.integer(4) || to.numeric(4, 0) || to.text_of(4)),
-        ColumnType::Date if to.is("date") => Some(Adapter::Date(policy.zero_date.clone())),
+        ColumnType::Date if to.is_date() => Some(Adapter::Date(policy.zero_date.clone())),
         ColumnType::Date => verbatim(to.text_of(10)),
         ColumnType::DateTime { digits } if to.is("timestamp") && to.seconds(*digits) => {
             Some(Adapter::Date(policy.zero_date.clone()))
@@ -68,13 +73,14 @@ pub fn adapter(
         ColumnType::Time { digits } => {
             verbatim((to.is("interval") && to.interval_seconds(*digits)) || to.text_of(17))
         }
-        ColumnType::Char { max_chars, .. } if to.is("bpchar") => to
-            .characters(*max_chars)
-            .then(|| text_adapter(policy.empty_string)),
-        ColumnType::Char { max_chars, .. } | ColumnType::Varchar { max_chars, .. } => {
-            text(*max_chars).or_else(|| verbatim(to.document() || to.is("uuid")))
+        ColumnType::Char { max_chars, charset } if to.is("bpchar") => {
+            text(to.holds(*max_chars, || longest(*max_chars, charset)))
         }
-        ColumnType::Text { .. } => text(u32::MAX).or_else(|| verbatim(to.document())),
+        ColumnType::Char { max_chars, charset } | ColumnType::Varchar { max_chars, charset } => {
+            text(to.text_of_at_most(*max_chars, || longest(*max_chars, charset)))
+                .or_else(|| verbatim(to.document() || to.is("uuid")))
+        }
+        ColumnType::Text { .. } => text(to.text_of(u32::MAX)).or_else(|| verbatim(to.document())),
         ColumnType::Binary { bytes } | ColumnType::Varbinary { max_bytes: bytes } => {
             if to.is("uuid") {
                 return (*bytes == 16).then_some(Adapter::BytesToUuid);
@@ -83,20 +89,29 @@ pub fn adapter(
         }
         ColumnType::Blob => verbatim(to.is("bytea")),
         ColumnType::Enum { labels } => {
-            let longest = labels.iter().map(|label| chars(label)).max().unwrap_or(0);
-            text(longest).or_else(|| verbatim(target.is_enum))
+            let longest = |length: fn(&str) -> u32| {
+                let lengths = labels.iter().map(|label| length(label));
+                lengths.max().unwrap_or(0)
+            };
+            text(to.text_of_at_most(longest(chars), || longest(bytes)))
+                .or_else(|| verbatim(target.is_enum))
         }
         ColumnType::Set { labels } => {
             if to.is("_text") {
                 return Some(Adapter::SetToArray);
             }
-            let all: u32 = labels.iter().map(|label| chars(label) + 1).sum();
-            text(all)
+            let all =
+                |length: fn(&str) -> u32| labels.iter().map(|label| length(label) + 1).sum::<u32>();
+            text(to.text_of_at_most(all(chars), || all(bytes)))
         }
         ColumnType::Json => verbatim(to.document() || to.text_of(u32::MAX)),
         ColumnType::Geometry if to.is("geometry") => Some(Adapter::BareHex),
         ColumnType::Geometry => verbatim(to.is("bytea")),
-        ColumnType::Vector if to.is("_float4") => Some(Adapter::VectorToArray),
+        ColumnType::Vector if to.is("_float4") => Some(if dialect.misreads_real() {
+            Adapter::VectorToWideArray
+        } else {
+            Adapter::VectorToArray
+        }),
         ColumnType::Vector if to.is("bytea") => Some(Adapter::VectorToBytes),
         ColumnType::Vector => verbatim(to.is("vector") || to.text_of(u32::MAX)),
         ColumnType::Inet4 | ColumnType::Inet6 => verbatim(to.is("inet") || to.text_of(45)),
@@ -112,7 +127,7 @@ pub fn tells_apart(target: &TargetColumn) -> bool {
 }
 
 /// The type that a target column should have, for messages.
-pub fn default_type(source: &ColumnType) -> String {
+pub fn default_type(source: &ColumnType, dialect: Dialect) -> String {
     match source {
         ColumnType::Integer { width, sign } => match (width, sign) {
             (IntegerWidth::Tiny, _) | (IntegerWidth::Small, Sign::Signed) => "smallint".into(),
@@ -133,9 +148,13 @@ pub fn default_type(source: &ColumnType) -> String {
         ColumnType::DateTime { digits } => format!("timestamp({digits})"),
         ColumnType::Timestamp { digits } => format!("timestamptz({digits})"),
         ColumnType::Time { .. } => "interval".into(),
-        ColumnType::Char { max_chars, .. } | ColumnType::Varchar { max_chars, .. } => {
+        ColumnType::Char { max_chars, charset } | ColumnType::Varchar { max_chars, charset } => {
+            let length = match dialect.lengths() {
+                Lengths::Characters => *max_chars,
+                Lengths::Bytes => longest(*max_chars, charset),
+            };
             // PostgreSQL has no varchar(0).
-            format!("varchar({})", (*max_chars).max(1))
+            format!("varchar({})", length.max(1))
         }
         ColumnType::Text { .. } | ColumnType::Enum { .. } | ColumnType::Set { .. } => "text".into(),
         ColumnType::Binary { .. }
@@ -216,7 +235,8 @@ fn integer(to: Target<'_>, width: IntegerWidth, sign: Sign) -> Option<Adapter> {
         33..=63 => 19,
         _ => 20,
     };
-    let wide_enough = match to.0.type_name.as_str() {
+    let wide_enough = match to.column.type_name.as_str() {
+        "int1" if to.dialect.has_unsigned_tinyint() => sign == Sign::Unsigned && value_bits <= 8,
         "int2" => value_bits <= 15,
         "int4" => value_bits <= 31,
         "int8" => value_bits <= 63,
@@ -228,8 +248,8 @@ fn integer(to: Target<'_>, width: IntegerWidth, sign: Sign) -> Option<Adapter> {
 }
 
 fn bit(to: Target<'_>, bits: u8) -> Option<Adapter> {
-    let modifier = to.0.type_modifier;
-    match to.0.type_name.as_str() {
+    let modifier = to.column.type_modifier;
+    match to.column.type_name.as_str() {
         "bit" if modifier == i32::from(bits) => Some(Adapter::Verbatim),
         "varbit" if modifier < 0 || modifier >= i32::from(bits) => Some(Adapter::Verbatim),
         "bool" if bits == 1 => Some(Adapter::IntegerToBoolean),
@@ -243,7 +263,7 @@ fn bit(to: Target<'_>, bits: u8) -> Option<Adapter> {
 }
 
 fn timestamp(to: Target<'_>, digits: u8, policy: &ValuePolicy) -> Option<Adapter> {
-    match to.0.type_name.as_str() {
+    match to.column.type_name.as_str() {
         "timestamptz" if to.seconds(digits) => Some(Adapter::Date(policy.zero_date.clone())),
         "timestamp" if to.seconds(digits) => Some(Adapter::LocalTimestamp {
             minutes: policy.time_zone_minutes,
@@ -257,25 +277,60 @@ fn chars(label: &str) -> u32 {
     u32::try_from(label.chars().count()).unwrap_or(u32::MAX)
 }
 
+fn bytes(label: &str) -> u32 {
+    u32::try_from(label.len()).unwrap_or(u32::MAX)
+}
+
+/// The most bytes that so many characters of a charset take in UTF-8. Only these charsets have
+/// characters behind U+FFFF.
+fn longest(max_chars: u32, charset: &str) -> u32 {
+    let each = match charset {
+        "ascii" => 1,
+        "utf8mb4" | "utf16" | "utf16le" | "utf32" | "gb18030" => 4,
+        _ => 3,
+    };
+    max_chars.saturating_mul(each)
+}
+
 /// Header that a varchar's, bpchar's or numeric's type modifier counts in.
 const MODIFIER_HEADER: i32 = 4;
 
 /// A target column, asked whether it is wide enough.
 #[derive(Clone, Copy)]
-struct Target<'a>(&'a TargetColumn);
+struct Target<'a> {
+    column: &'a TargetColumn,
+    dialect: Dialect,
+}
 
 impl Target<'_> {
     fn is(self, type_name: &str) -> bool {
-        self.0.type_name == type_name
+        self.column.type_name == type_name
     }
 
     fn characters(self, max_chars: u32) -> bool {
-        let room = self.0.type_modifier - MODIFIER_HEADER;
-        self.0.type_modifier < 0 || u32::try_from(room).is_ok_and(|room| room >= max_chars)
+        let room = self.column.type_modifier - MODIFIER_HEADER;
+        self.column.type_modifier < 0 || u32::try_from(room).is_ok_and(|room| room >= max_chars)
     }
 
+    /// Whether so many characters fit, or bytes where those are what counts.
+    fn holds(self, max_chars: u32, max_bytes: impl FnOnce() -> u32) -> bool {
+        match self.dialect.lengths() {
+            Lengths::Characters => self.characters(max_chars),
+            Lengths::Bytes => self.characters(max_bytes()),
+        }
+    }
+
+    fn text_of_at_most(self, max_chars: u32, max_bytes: impl FnOnce() -> u32) -> bool {
+        self.is("text") || (self.is("varchar") && self.holds(max_chars, max_bytes))
+    }
+
+    /// A text of so many characters, all ASCII.
     fn text_of(self, max_chars: u32) -> bool {
-        self.is("text") || (self.is("varchar") && self.characters(max_chars))
+        self.text_of_at_most(max_chars, || max_chars)
+    }
+
+    fn is_date(self) -> bool {
+        self.is("date") || (self.is("timestamp") && self.dialect.dates() == Dates::Timestamp)
     }
 
     fn document(self) -> bool {
@@ -283,7 +338,7 @@ impl Target<'_> {
     }
 
     fn any_numeric(self) -> bool {
-        self.is("numeric") && self.0.type_modifier < 0
+        self.is("numeric") && self.column.type_modifier < 0
     }
 
     /// Whether every number with so many digits in all and behind the point fits.
@@ -291,7 +346,7 @@ impl Target<'_> {
         if !self.is("numeric") {
             return false;
         }
-        let modifier = self.0.type_modifier;
+        let modifier = self.column.type_modifier;
         if modifier < 0 {
             return true;
         }
@@ -305,7 +360,7 @@ impl Target<'_> {
 
     /// Whether an integer column takes every number of so many decimal digits.
     fn integer(self, digits: u32) -> bool {
-        match self.0.type_name.as_str() {
+        match self.column.type_name.as_str() {
             "int2" => digits <= 4,
             "int4" => digits <= 9,
             "int8" => digits <= 18,
@@ -315,13 +370,13 @@ impl Target<'_> {
 
     /// Whether fractional seconds of so many digits fit.
     fn seconds(self, digits: u8) -> bool {
-        self.0.type_modifier < 0 || self.0.type_modifier >= i32::from(digits)
+        self.column.type_modifier < 0 || self.column.type_modifier >= i32::from(digits)
     }
 
     /// The same for interval, whose modifier also holds a range of fields.
     /// Source: PostgreSQL, timestamp.h, INTERVAL_PRECISION and INTERVAL_FULL_RANGE.
     fn interval_seconds(self, digits: u8) -> bool {
-        let modifier = self.0.type_modifier;
+        let modifier = self.column.type_modifier;
         let (range, precision) = (modifier >> 16 & 0x7fff, modifier & 0xffff);
         modifier < 0 || (range == 0x7fff && precision >= i32::from(digits))
     }
@@ -330,6 +385,7 @@ impl Target<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::target::dialect::{Compatibility, EmptyText};
 
     fn column(type_name: &str, type_modifier: i32) -> TargetColumn {
         TargetColumn {
@@ -345,13 +401,102 @@ mod tests {
         }
     }
 
-    fn accepts(source: &ColumnType, type_name: &str, type_modifier: i32) -> bool {
-        let policy = ValuePolicy {
+    fn policy() -> ValuePolicy {
+        ValuePolicy {
             zero_date: ZeroDate::Null,
             empty_string: EmptyString::Keep,
             time_zone_minutes: 0,
+        }
+    }
+
+    fn accepted_by(
+        dialect: Dialect,
+        source: &ColumnType,
+        type_name: &str,
+        type_modifier: i32,
+    ) -> bool {
+        let policy = policy();
+        let column = column(type_name, type_modifier);
+        adapter(source, &column, dialect, &policy).is_some()
+    }
+
+    fn accepts(source: &ColumnType, type_name: &str, type_modifier: i32) -> bool {
+        accepted_by(Dialect::PostgreSql, source, type_name, type_modifier)
+    }
+
+    fn opengauss_a() -> Dialect {
+        Dialect::OpenGauss(Compatibility {
+            empty_text: EmptyText::Null,
+            lengths: Lengths::Bytes,
+            dates: Dates::Timestamp,
+        })
+    }
+
+    #[test]
+    fn lengths_that_count_bytes_hold_the_longest_text() {
+        let varchar = |charset: &str| ColumnType::Varchar {
+            max_chars: 20,
+            charset: charset.into(),
         };
-        adapter(source, &column(type_name, type_modifier), &policy).is_some()
+        for (charset, bytes) in [
+            ("utf8mb4", 80),
+            ("utf8mb3", 60),
+            ("latin1", 60),
+            ("ascii", 20),
+        ] {
+            let source = varchar(charset);
+            assert!(
+                accepted_by(opengauss_a(), &source, "varchar", 4 + bytes),
+                "{charset}"
+            );
+            assert!(
+                !accepted_by(opengauss_a(), &source, "varchar", 3 + bytes),
+                "{charset}"
+            );
+            assert_eq!(
+                default_type(&source, opengauss_a()),
+                format!("varchar({bytes})")
+            );
+        }
+        let source = ColumnType::Enum {
+            labels: vec!["\u{e9}\u{e9}".into(), "abc".into()],
+        };
+        assert!(accepted_by(opengauss_a(), &source, "varchar", 4 + 4));
+        assert!(!accepted_by(opengauss_a(), &source, "varchar", 4 + 3));
+        assert!(accepts(&source, "varchar", 4 + 3));
+    }
+
+    #[test]
+    fn what_opengauss_calls_date_and_tinyint_is_taken_for_what_it_is() {
+        assert!(accepted_by(
+            opengauss_a(),
+            &ColumnType::Date,
+            "timestamp",
+            0
+        ));
+        assert!(!accepts(&ColumnType::Date, "timestamp", 0));
+        let unsigned = int(IntegerWidth::Tiny, Sign::Unsigned);
+        assert!(accepted_by(opengauss_a(), &unsigned, "int1", -1));
+        assert!(!accepts(&unsigned, "int1", -1));
+        let signed = int(IntegerWidth::Tiny, Sign::Signed);
+        assert!(!accepted_by(opengauss_a(), &signed, "int1", -1));
+    }
+
+    #[test]
+    fn floats_are_widened_for_servers_that_misread_them() {
+        let policy = policy();
+        for (dialect, expected) in [
+            (Dialect::PostgreSql, Adapter::Verbatim),
+            (Dialect::Greenplum6, Adapter::WidenFloat),
+            (Dialect::Greenplum7, Adapter::Verbatim),
+            (opengauss_a(), Adapter::WidenFloat),
+        ] {
+            let column = column("float4", -1);
+            assert_eq!(
+                adapter(&ColumnType::Float, &column, dialect, &policy),
+                Some(expected)
+            );
+        }
     }
 
     fn numeric(precision: i32, scale: i32) -> i32 {

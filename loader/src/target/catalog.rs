@@ -6,11 +6,60 @@ use common::pg::{Operation as _, PgError, quote_identifier};
 use postgres::Client;
 use postgres::types::Oid;
 
-const TABLES: &str = include_str!("../../../sql/query/target_tables.sql");
-const COLUMNS: &str = include_str!("../../../sql/query/target_columns.sql");
-const INDEXES: &str = include_str!("../../../sql/query/target_indexes.sql");
-const HAZARDS: &str = include_str!("../../../sql/query/target_hazards.sql");
-const DEFERRABLE: &str = include_str!("../../../sql/query/target_deferrable.sql");
+use super::dialect::Dialect;
+use super::placement::Placement;
+
+/// What is asked of the catalog.
+struct Queries {
+    tables: &'static str,
+    columns: &'static str,
+    /// Columns that the target computes, where `columns` does not tell.
+    generated: Option<&'static str>,
+    indexes: &'static str,
+    hazards: &'static str,
+    /// None where foreign keys are not enforced.
+    deferrable: Option<&'static str>,
+}
+
+impl Queries {
+    fn of(dialect: Dialect) -> Self {
+        match dialect {
+            Dialect::PostgreSql => Self {
+                tables: include_str!("../../../sql/query/target_tables.sql"),
+                columns: include_str!("../../../sql/query/target_columns.sql"),
+                generated: None,
+                indexes: include_str!("../../../sql/query/target_indexes.sql"),
+                hazards: include_str!("../../../sql/query/target_hazards.sql"),
+                deferrable: Some(include_str!("../../../sql/query/target_deferrable.sql")),
+            },
+            Dialect::Greenplum7 | Dialect::Cloudberry => Self {
+                hazards: include_str!("../../../sql/query/target_triggers.sql"),
+                deferrable: None,
+                ..Self::of(Dialect::PostgreSql)
+            },
+            Dialect::Greenplum6 => Self {
+                tables: include_str!("../../../sql/query/target_tables_greenplum6.sql"),
+                columns: include_str!("../../../sql/query/target_columns_9.sql"),
+                generated: None,
+                indexes: include_str!("../../../sql/query/target_indexes_9.sql"),
+                hazards: include_str!("../../../sql/query/target_triggers.sql"),
+                deferrable: None,
+            },
+            Dialect::OpenGauss(_) => Self {
+                tables: include_str!("../../../sql/query/target_tables.sql"),
+                columns: include_str!("../../../sql/query/target_columns_9.sql"),
+                generated: Some(include_str!(
+                    "../../../sql/query/target_generated_opengauss.sql"
+                )),
+                indexes: include_str!("../../../sql/query/target_indexes_9.sql"),
+                hazards: include_str!("../../../sql/query/target_hazards_opengauss.sql"),
+                deferrable: Some(include_str!(
+                    "../../../sql/query/target_deferrable_opengauss.sql"
+                )),
+            },
+        }
+    }
+}
 
 /// A table on the target.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +84,10 @@ pub struct TargetTable {
     pub hazards: Vec<String>,
     /// Foreign keys that can be deferred, as SQL writes them.
     pub deferrable: Vec<String>,
+    /// How its server is spoken to.
+    pub dialect: Dialect,
+    /// Where the rows lie, if on segments.
+    pub placement: Option<Placement>,
 }
 
 /// What kind of relation a target is.
@@ -146,11 +199,13 @@ impl TargetTable {
 /// When a statement fails.
 pub fn find_tables(
     client: &mut Client,
+    dialect: Dialect,
     schema: &str,
     table: &str,
 ) -> Result<Vec<TargetTable>, PgError> {
+    let queries = Queries::of(dialect);
     let rows = client
-        .query(TABLES, &[&schema, &table])
+        .query(queries.tables, &[&schema, &table])
         .operation("look for the target table")?;
     rows.iter()
         .map(|row| {
@@ -167,13 +222,50 @@ pub fn find_tables(
                 },
                 writable: row.get(3),
                 truncatable: row.get(4),
-                columns: columns(client, oid)?,
-                indexes: indexes(client, oid)?,
-                hazards: names(client, HAZARDS, oid)?,
-                deferrable: names(client, DEFERRABLE, oid)?,
+                columns: columns(client, &queries, oid)?,
+                indexes: indexes(client, queries.indexes, oid)?,
+                hazards: names(client, queries.hazards, oid)?,
+                deferrable: match queries.deferrable {
+                    Some(query) => names(client, query, oid)?,
+                    None => Vec::new(),
+                },
+                dialect,
+                placement: match dialect.is_distributed() {
+                    true => Some(Placement::read(client, oid)?),
+                    false => None,
+                },
             })
         })
         .collect()
+}
+
+/// Every question to the catalog.
+#[cfg(test)]
+pub(crate) fn statements(dialect: Dialect) -> Vec<&'static str> {
+    let Queries {
+        tables,
+        columns,
+        generated,
+        indexes,
+        hazards,
+        deferrable,
+    } = Queries::of(dialect);
+    let placement = match dialect.is_distributed() {
+        true => super::placement::STATEMENTS,
+        false => &[],
+    };
+    [
+        Some(tables),
+        Some(columns),
+        generated,
+        Some(indexes),
+        Some(hazards),
+        deferrable,
+    ]
+    .into_iter()
+    .flatten()
+    .chain(placement.iter().copied())
+    .collect()
 }
 
 /// Whether a table holds rows.
@@ -202,17 +294,21 @@ pub fn filling(client: &mut Client, table: &TargetTable) -> Result<Filling, PgEr
     })
 }
 
-/// Triggers or foreign keys of a table.
+/// Triggers, foreign keys or computed columns of a table.
 fn names(client: &mut Client, query: &str, oid: Oid) -> Result<Vec<String>, PgError> {
     let rows = client
         .query(query, &[&oid])
-        .operation("read the target table's triggers and foreign keys")?;
+        .operation("read the target table's triggers, foreign keys and columns")?;
     Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
-fn columns(client: &mut Client, oid: Oid) -> Result<Vec<TargetColumn>, PgError> {
+fn columns(client: &mut Client, queries: &Queries, oid: Oid) -> Result<Vec<TargetColumn>, PgError> {
+    let generated = match queries.generated {
+        Some(query) => names(client, query, oid)?,
+        None => Vec::new(),
+    };
     let rows = client
-        .query(COLUMNS, &[&oid])
+        .query(queries.columns, &[&oid])
         .operation("read the target table's columns")?;
     Ok(rows
         .iter()
@@ -225,6 +321,7 @@ fn columns(client: &mut Client, oid: Oid) -> Result<Vec<TargetColumn>, PgError> 
             base_type_text: row.get(5),
             not_null: row.get(6),
             fill: match (row.get(7), row.get(8)) {
+                _ if generated.contains(&row.get(0)) => Fill::Generated,
                 (_, true) => Fill::Generated,
                 (true, false) => Fill::Default,
                 (false, false) => Fill::Null,
@@ -234,9 +331,9 @@ fn columns(client: &mut Client, oid: Oid) -> Result<Vec<TargetColumn>, PgError> 
         .collect())
 }
 
-fn indexes(client: &mut Client, oid: Oid) -> Result<Vec<TargetIndex>, PgError> {
+fn indexes(client: &mut Client, query: &str, oid: Oid) -> Result<Vec<TargetIndex>, PgError> {
     let rows = client
-        .query(INDEXES, &[&oid])
+        .query(query, &[&oid])
         .operation("read the target table's indexes")?;
     Ok(rows
         .iter()

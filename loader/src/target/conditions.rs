@@ -8,39 +8,34 @@ use common::error::ErrorClass;
 use common::pg::{Operation as _, PgError, quote_identifier};
 use postgres::Client;
 
-use super::SessionError;
 use super::catalog::TargetTable;
-use super::session::{LEAST_VERSION, ReplicaRole, set_replica_role};
+use super::session::{ReplicaRole, set_replica_role};
+use super::{Dialect, findings};
 
 const DATABASE: &str = include_str!("../../../sql/query/check_target_database.sql");
 const TABLE: &str = include_str!("../../../sql/query/check_target_table.sql");
-
-/// Why the target is none that rows can go to, by its `server_version_num`.
-pub fn unsupported(version: i32) -> Option<Finding> {
-    (version < LEAST_VERSION).then(|| {
-        Finding::fail(
-            ErrorClass::Operator,
-            SessionError::Version { version }.to_string(),
-        )
-    })
-}
 
 /// What the target's user may do in the database, and whether triggers rest. The session rests
 /// its triggers from then on, where it may.
 ///
 /// # Errors
 /// When a statement fails.
-pub fn of_database(client: &mut Client) -> Result<(ReplicaRole, Vec<Finding>), PgError> {
-    let mut findings = privileges(client)?;
-    let role = set_replica_role(client)?;
-    findings.push(match role {
-        ReplicaRole::Set => Finding::ok(
+pub fn of_database(
+    client: &mut Client,
+    dialect: Dialect,
+) -> Result<(ReplicaRole, Vec<Finding>), PgError> {
+    let mut findings = findings::of_server(client, dialect)?;
+    findings.extend(privileges(client)?);
+    let role = set_replica_role(client, dialect)?;
+    findings.extend(match role {
+        ReplicaRole::NotPermitted if dialect.is_distributed() => None,
+        ReplicaRole::Set => Some(Finding::ok(
             "target: session_replication_role can be set: triggers and foreign keys stay out of the way",
-        ),
-        ReplicaRole::NotPermitted => Finding::warn(
+        )),
+        ReplicaRole::NotPermitted => Some(Finding::warn(
             "target: session_replication_role cannot be set: tables with triggers, cascading or non-deferrable foreign \
              keys are refused (run as superuser, or: grant set on parameter session_replication_role)",
-        ),
+        )),
     });
     Ok((role, findings))
 }

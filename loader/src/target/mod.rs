@@ -1,12 +1,23 @@
-//! The target PostgreSQL: its catalog, the loader's session on it, and the checkpoint.
+//! The target: which server it is and how it is spoken to, its catalog, the loader's session on
+//! it, and the checkpoint.
 
 pub mod catalog;
 
 pub mod conditions;
 
+pub mod dialect;
+
+pub mod findings;
+
 mod lock;
+
+pub mod placement;
+
+mod server;
 
 pub mod session;
 
+pub use dialect::Dialect;
 pub use lock::holder;
+pub use server::Server;
 pub use session::{CommitRefused, SessionError, TargetSession};

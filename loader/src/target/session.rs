@@ -15,24 +15,17 @@ use common::pg::{self, Conninfo, Operation as _, PgError};
 use common::position::BinlogPosition;
 use common::settings::TaskSettings;
 use common::shutdown::Shutdown;
-use postgres::Client;
 use postgres::error::SqlState;
+use postgres::{Client, SimpleQueryMessage};
 
+use super::dialect::{Commit, Dialect};
 use super::lock::{self, holder};
+use super::server::Server;
 use crate::progress::Progress;
 
-/// PostgreSQL versions that are supported begin here; openGauss and Greenplum 6 name older ones.
-pub(crate) const LEAST_VERSION: i32 = 120_000;
-
-/// Statements are few and known: keys are found by index whatever the statistics say, and
-/// plans are made once. The rows of a batch fit the temporary buffers.
-const PREPARE: &str = "\
-set plan_cache_mode = force_generic_plan;
-set enable_seqscan = off;
-set enable_hashjoin = off;
-set enable_mergejoin = off;
-set lock_timeout = 0;
-set temp_buffers = '32MB'";
+/// Commits after which dead versions of the checkpoint's row are taken away, where the server
+/// does not do so by itself: some megabytes.
+const COMMITS_TO_TIDY: u32 = 10_000;
 
 /// Why the target's session cannot be had or used.
 #[derive(Debug, thiserror::Error)]
@@ -43,11 +36,13 @@ pub enum SessionError {
     /// The checkpoint cannot be read.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
-    /// The target is no PostgreSQL that is known to keep every value.
-    #[error("the target is PostgreSQL {}.{}: 12 or later is needed", version / 10_000, version % 10_000)]
-    Version {
-        /// `server_version_num`.
-        version: i32,
+    /// The target is none that is known to keep every value.
+    #[error("the target is {name}: {least} is needed")]
+    Server {
+        /// Product and version.
+        name: String,
+        /// What is needed.
+        least: &'static str,
     },
     /// Another loader holds the task.
     #[error(
@@ -87,7 +82,7 @@ impl SessionError {
             Self::Pg(error) => error.class(),
             Self::Checkpoint(error) => error.class(),
             Self::Held { .. } | Self::Stopped => ErrorClass::Failed,
-            Self::CommitRefused(_) | Self::Fenced { .. } | Self::Version { .. } => {
+            Self::CommitRefused(_) | Self::Fenced { .. } | Self::Server { .. } => {
                 ErrorClass::Operator
             }
         }
@@ -139,8 +134,11 @@ pub struct TargetSession {
     pub client: Client,
     /// Whether triggers and foreign keys are out of the way.
     pub replica_role: ReplicaRole,
+    /// How the server is spoken to.
+    pub dialect: Dialect,
     pub(super) task: String,
     epoch: Option<i64>,
+    commits: u32,
 }
 
 impl TargetSession {
@@ -184,22 +182,25 @@ impl TargetSession {
     /// When the server is away.
     pub fn open_beside(conninfo: &Conninfo, task: &str) -> Result<Self, SessionError> {
         let mut client = pg::connect_target(conninfo, "binlog_loader")?;
-        let version: i32 = client
-            .query_one("select current_setting('server_version_num')::integer", &[])
-            .operation("read the target's version")?
-            .get(0);
-        if version < LEAST_VERSION {
-            return Err(SessionError::Version { version });
-        }
+        let server = Server::ask(&mut client)?;
         client
-            .batch_execute(PREPARE)
+            .batch_execute(&server.dialect.session().join("; "))
             .operation("prepare target session")?;
-        Ok(Self {
-            replica_role: set_replica_role(&mut client)?,
+        let replica_role = set_replica_role(&mut client, server.dialect)?;
+        Ok(Self::new(client, task, server.dialect, replica_role))
+    }
+
+    /// A session on a connection that is prepared.
+    pub fn new(client: Client, task: &str, dialect: Dialect, replica_role: ReplicaRole) -> Self {
+        Self {
+            replica_role,
+            dialect,
             client,
             task: task.into(),
             epoch: None,
-        })
+            // The first commit tidies up behind the sessions before.
+            commits: COMMITS_TO_TIDY,
+        }
     }
 
     /// Creates the loader's tables where they are missing.
@@ -218,8 +219,20 @@ impl TargetSession {
         transaction
             .execute("select pg_advisory_xact_lock($1)", &[&CREATE_LOCK])
             .operation("create the checkpoint")?;
+        let has_schema = transaction
+            .query_opt(
+                "select 1 from pg_catalog.pg_namespace where nspname = 'mysql2gp'",
+                &[],
+            )
+            .operation("look for the checkpoint")?
+            .is_some();
+        if !has_schema {
+            transaction
+                .batch_execute("create schema mysql2gp")
+                .operation("create the checkpoint")?;
+        }
         transaction
-            .batch_execute(checkpoint::CREATE)
+            .batch_execute(&self.dialect.create_tables(checkpoint::CREATE))
             .operation("create the checkpoint")?;
         transaction.commit().operation("create the checkpoint")?;
         Ok(())
@@ -256,7 +269,7 @@ impl TargetSession {
                     &checkpoint.start_position,
                     &checkpoint.applied.file.name(),
                     &signed(checkpoint.applied.offset),
-                    &checkpoint.applied_gtid_set,
+                    &self.dialect.kept_text(checkpoint.applied_gtid_set.as_deref()),
                     &checkpoint.staging_id,
                     &signed(checkpoint.transaction_seq),
                     &signed(checkpoint.event_seq),
@@ -385,41 +398,49 @@ impl TargetSession {
         file_created: Option<i64>,
     ) -> Result<(), SessionError> {
         let epoch = self.epoch.unwrap_or_default();
-        // No row updated: the division fails, and with it the transaction.
-        let statement = format!(
-            "set constraints all immediate; \
-             with moved as (update mysql2gp.checkpoint set timeline_id = {timeline_id}, log_id = {log_id}, \
-                    file_created = coalesce({file_created}, case when (timeline_id, applied_file) = ({timeline_id}, {file}) \
-                                                                 then file_created end), \
-                    applied_file = {file}, applied_pos = {offset}, applied_gtid_set = {gtid_set}, \
-                    consistent_from = {consistent_from}, staging_id = {staging_id}, transaction_seq = {transaction_seq}, event_seq = {event_seq}, \
-                    commit_time = {commit_time}, applied_at = clock_timestamp() \
-              where task = {task} and epoch = {epoch} returning 1) \
-             select 1 / count(*) from moved; commit",
-            timeline_id = quote_literal(&progress.timeline.id.0),
-            log_id = quote_literal(&progress.timeline.log_id.0),
-            consistent_from = optional_literal(progress.consistent_from().as_deref()),
-            file = quote_literal(progress.position.file.name()),
-            offset = progress.position.offset,
-            file_created =
-                file_created.map_or_else(|| "null".into(), |created| created.to_string()),
-            gtid_set = optional_literal(progress.gtid_set.as_deref()),
-            staging_id = quote_literal(staging_id),
-            transaction_seq = progress.transaction_seq,
-            event_seq = progress.event_seq,
-            commit_time = commit_time(progress.committed_at_us),
-            task = quote_literal(&self.task),
+        let (update, written) = checkpoint_update(
+            (&self.task, epoch),
+            staging_id,
+            progress,
+            file_created,
+            self.dialect,
         );
-        let result = self.client.batch_execute(&statement);
+        self.move_and_commit(&update, &written, (progress, epoch))?;
+        self.tidy();
+        Ok(())
+    }
+
+    /// Runs the checkpoint's update and commits, if it has changed a row.
+    fn move_and_commit(
+        &mut self,
+        update: &str,
+        written: &str,
+        (progress, epoch): (&Progress, i64),
+    ) -> Result<(), SessionError> {
+        let fenced = || SessionError::Fenced {
+            task: self.task.clone(),
+            epoch,
+        };
+        let dialect = self.dialect;
+        let check = dialect.check_deferred();
+        let result = match dialect.commit() {
+            // No row updated: the division fails, and with it the transaction.
+            Commit::Guarded => self.client.batch_execute(&format!(
+                "{check}; {}; commit",
+                dialect.guarded(update, written)
+            )),
+            Commit::Counted => match count_updated(&mut self.client, check, update) {
+                Ok(1) => self.client.batch_execute("commit"),
+                Ok(_) => return Err(fenced()),
+                Err(error) => Err(error),
+            },
+        };
         if let Err(error) = &result
             && error.code() == Some(&SqlState::DIVISION_BY_ZERO)
             // That of a trigger says where.
             && error.as_db_error().is_some_and(|db| db.where_().is_none())
         {
-            return Err(SessionError::Fenced {
-                task: self.task.clone(),
-                epoch,
-            });
+            return Err(fenced());
         }
         if let Err(error) = &result
             && let Some(db) = error.as_db_error()
@@ -433,6 +454,25 @@ impl TargetSession {
             })));
         }
         Ok(result.operation("commit target transaction")?)
+    }
+
+    /// Keeps the checkpoint small where the server does not. What comes of it does not matter:
+    /// a connection that is lost is noticed by whoever uses it next.
+    fn tidy(&mut self) {
+        let Some(statement) = self.dialect.tidy_checkpoint() else {
+            return;
+        };
+        self.commits += 1;
+        if self.commits >= COMMITS_TO_TIDY {
+            self.commits = 0;
+            if let Err(error) = self
+                .client
+                .batch_execute(statement)
+                .operation("tidy the checkpoint")
+            {
+                log::debug!("failed to {error}");
+            }
+        }
     }
 
     /// Removes the task's checkpoint.
@@ -474,11 +514,65 @@ impl TargetSession {
 /// Serializes the creation of the loader's tables; "m2gc" as a number.
 const CREATE_LOCK: i64 = 0x6d32_6763;
 
-/// Keeps triggers and foreign keys out of the way of this session, if its user may.
+/// The statement that moves the checkpoint, and what then finds its row.
+pub(crate) fn checkpoint_update(
+    (task, epoch): (&str, i64),
+    staging_id: &str,
+    progress: &Progress,
+    file_created: Option<i64>,
+    dialect: Dialect,
+) -> (String, String) {
+    let mine = format!("task = {} and epoch = {epoch}", quote_literal(task));
+    let update = format!(
+        "update mysql2gp.checkpoint set timeline_id = {timeline_id}, log_id = {log_id}, \
+                file_created = coalesce({file_created}, case when (timeline_id, applied_file) = ({timeline_id}, {file}) \
+                                                             then file_created end), \
+                applied_file = {file}, applied_pos = {offset}, applied_gtid_set = {gtid_set}, \
+                consistent_from = {consistent_from}, staging_id = {staging_id}, transaction_seq = {transaction_seq}, event_seq = {event_seq}, \
+                commit_time = {commit_time}, applied_at = clock_timestamp() \
+          where {mine}",
+        timeline_id = quote_literal(&progress.timeline.id.0),
+        log_id = quote_literal(&progress.timeline.log_id.0),
+        consistent_from = optional_literal(progress.consistent_from().as_deref()),
+        file = quote_literal(progress.position.file.name()),
+        offset = progress.position.offset,
+        file_created = file_created.map_or_else(|| "null".into(), |created| created.to_string()),
+        gtid_set = optional_literal(dialect.kept_text(progress.gtid_set.as_deref())),
+        staging_id = quote_literal(staging_id),
+        transaction_seq = progress.transaction_seq,
+        event_seq = progress.event_seq,
+        commit_time = commit_time(progress.committed_at_us),
+    );
+    let written = format!(
+        "{mine} and staging_id = {} and applied_pos = {} and event_seq = {}",
+        quote_literal(staging_id),
+        progress.position.offset,
+        progress.event_seq
+    );
+    (update, written)
+}
+
+/// Runs the checkpoint's update; how many rows it has changed.
+fn count_updated(client: &mut Client, check: &str, update: &str) -> Result<u64, postgres::Error> {
+    client.batch_execute(check)?;
+    let mut updated = 0;
+    for message in client.simple_query(update)? {
+        if let SimpleQueryMessage::CommandComplete(rows) = message {
+            updated += rows;
+        }
+    }
+    Ok(updated)
+}
+
+/// Keeps triggers and foreign keys out of the way of this session, if its user may. On Greenplum
+/// foreign keys are not enforced, and triggers stay where they are.
 ///
 /// # Errors
 /// When the server is away.
-pub fn set_replica_role(client: &mut Client) -> Result<ReplicaRole, PgError> {
+pub fn set_replica_role(client: &mut Client, dialect: Dialect) -> Result<ReplicaRole, PgError> {
+    if dialect.is_distributed() {
+        return Ok(ReplicaRole::NotPermitted);
+    }
     client
         .batch_execute(TRY_REPLICA_ROLE)
         .operation("set session_replication_role")?;

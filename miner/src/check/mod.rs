@@ -87,7 +87,7 @@ fn look_at_source<W: Write>(
 fn look_at_target<W: Write>(report: &mut Report<W>, settings: &Settings) -> Result<(), PgError> {
     let conninfo = &settings.target.conninfo;
     let opened = connect_target(conninfo, NAME);
-    let Some((mut client, _)) = answers(report, Server::Target, conninfo, opened)? else {
+    let Some(mut client) = answers(report, Server::Target, conninfo, opened)? else {
         return Ok(());
     };
     match checkpoint::read(&mut client, &settings.task.name) {

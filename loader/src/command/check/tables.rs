@@ -14,8 +14,8 @@ use super::{CommandError, Staged};
 use crate::apply::look_at_constants;
 use crate::route::{Route, Router, ValuePolicy};
 use crate::target::catalog::{self, Fill, Filling, TargetTable};
-use crate::target::conditions;
 use crate::target::session::ReplicaRole;
+use crate::target::{conditions, findings};
 
 /// Looks at every table of which the list or staging knows.
 pub(super) fn look<W: Write>(
@@ -69,8 +69,13 @@ type Found = Result<TargetTable, crate::route::RouteError>;
 
 fn find(target: &mut Target, router: &Router, name: &TableName) -> Result<Found, CommandError> {
     let address = router.address(name);
-    let found = catalog::find_tables(&mut target.client, &address.schema, &address.table)
-        .map_err(of_target)?;
+    let found = catalog::find_tables(
+        &mut target.client,
+        target.dialect,
+        &address.schema,
+        &address.table,
+    )
+    .map_err(of_target)?;
     Ok(router.choose(name, &address, found))
 }
 
@@ -87,8 +92,9 @@ fn look_at_table<W: Write>(
         report.fail(
             ErrorClass::Operator,
             format!(
-                "table {name} -> {display}: {} (drop or disable them, or let the user set session_replication_role)",
-                found.hazards.join(", ")
+                "table {name} -> {display}: {} ({})",
+                found.hazards.join(", "),
+                target.dialect.remedy_for_hazards()
             ),
         );
         return Ok(());
@@ -107,6 +113,7 @@ fn look_at_table<W: Write>(
         }
     };
     report.ok(format!("table {name} -> {display}"));
+    report.add_all(&findings::of_table(&route));
     report.add_all(&of_key(name, &route));
     report.add_all(&of_columns(router, definition, &route));
     if let Err(error) = look_at_constants(&mut target.client, &route) {

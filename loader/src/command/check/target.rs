@@ -10,12 +10,14 @@ use common::settings::Settings;
 use postgres::Client;
 
 use super::{CommandError, NAME};
-use crate::target::conditions;
-use crate::target::session::ReplicaRole;
+use crate::target::session::{ReplicaRole, SessionError};
+use crate::target::{self, Dialect, conditions};
 
 /// A target whose tables are worth looking at.
 pub(super) struct Target {
     pub(super) client: Client,
+    /// How it is spoken to.
+    pub(super) dialect: Dialect,
     /// Whether triggers and foreign keys rest, in this session too.
     pub(super) replica_role: ReplicaRole,
     /// How far the task is.
@@ -30,20 +32,32 @@ pub(super) fn look<W: Write>(
     let conninfo = &settings.target.conninfo;
     let opened = pg::connect_target(conninfo, NAME);
     let answered = answers(report, Server::Target, conninfo, opened);
-    let Some((mut client, version)) = answered.map_err(of_target)? else {
+    let Some(mut client) = answered.map_err(of_target)? else {
         return Ok(None);
     };
-    if let Some(finding) = conditions::unsupported(version) {
-        report.add(&finding);
-        return Ok(None);
-    }
+    let dialect = match target::Server::ask(&mut client) {
+        Ok(found) => {
+            report.ok(format!("target is {}", found.name));
+            found.dialect
+        }
+        Err(SessionError::Server { name, least }) => {
+            report.fail(
+                ErrorClass::Operator,
+                format!("target is {name}: {least} is needed"),
+            );
+            return Ok(None);
+        }
+        Err(error) => return Err(CommandError::Session(error)),
+    };
     look_at_database(report, Server::Target, conninfo, &mut client).map_err(of_target)?;
-    let (replica_role, findings) = conditions::of_database(&mut client).map_err(of_target)?;
+    let (replica_role, findings) =
+        conditions::of_database(&mut client, dialect).map_err(of_target)?;
     report.add_all(&findings);
     report.add(&look_at_clock(&mut client, "target").map_err(of_target)?);
     let checkpoint = look_at_checkpoint(report, settings, &mut client);
     Ok(Some(Target {
         client,
+        dialect,
         replica_role,
         checkpoint,
     }))

@@ -1,0 +1,208 @@
+-- Statements for a target of this kind, written by MYSQL2GP_BLESS=1 cargo test -p loader --lib golden.
+-- keys by Table, replacing Never, commit Counted
+
+-- the session
+set enable_seqscan = off;
+set enable_hashjoin = off;
+set enable_mergejoin = off;
+set enable_nestloop = on;
+set extra_float_digits = 3;
+set temp_buffers = '32MB';
+select set_config(name, '0', false) from pg_settings where name = 'session_timeout';
+select set_config(name, 'off', false) from pg_settings where name = 'td_compatible_truncation';
+create temporary table if not exists mysql2gp_session (unused integer);
+
+-- the catalog
+select c.oid,
+       c.relname::text,
+       c.relkind::text,
+       has_table_privilege(c.oid, 'insert')
+           and has_table_privilege(c.oid, 'select')
+           and has_table_privilege(c.oid, 'delete') as writable,
+       has_table_privilege(c.oid, 'truncate') as truncatable
+  from pg_catalog.pg_class c
+  join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+ where n.nspname = $1
+   and lower(c.relname) = lower($2)
+   and c.relkind in ('r', 'p', 'v', 'm', 'f')
+ order by c.relname;
+select a.attname::text,
+       b.typname::text,
+       b.typtype::text,
+       case when t.typtype <> 'd' then a.atttypmod
+            when t1.typtype <> 'd' then t.typtypmod
+            else t1.typtypmod end as type_modifier,
+       pg_catalog.format_type(a.atttypid, a.atttypmod) as type_text,
+       pg_catalog.format_type(b.oid, -1) as base_type_text,
+       a.attnotnull,
+       a.atthasdef as has_default,
+       false as generated,
+       coalesce(l.collname !~ '^(utf8|utf8mb4|gbk|gb18030|latin1)_', true) as deterministic
+  from pg_catalog.pg_attribute a
+  join pg_catalog.pg_type t on t.oid = a.atttypid
+  left join pg_catalog.pg_type t1 on t1.oid = t.typbasetype
+  left join pg_catalog.pg_type t2 on t2.oid = t1.typbasetype
+  join pg_catalog.pg_type b
+    on b.oid = case when t.typtype <> 'd' then t.oid
+                    when t1.typtype <> 'd' then t1.oid
+                    else t2.oid end
+  left join pg_catalog.pg_collation l on l.oid = a.attcollation
+ where a.attrelid = $1
+   and a.attnum > 0
+   and not a.attisdropped
+ order by a.attnum;
+select a.attname::text
+  from pg_catalog.pg_attribute a
+  join pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
+ where a.attrelid = $1
+   and d.adgencol in ('s', 'p');
+select i.indisunique,
+       i.indimmediate,
+       array_agg(a.attname::text order by n.n) as columns
+  from pg_catalog.pg_index i
+  join generate_series(0, 31) as n(n) on n.n < i.indnatts
+  join pg_catalog.pg_attribute a on a.attrelid = i.indrelid and a.attnum = i.indkey[n.n]
+ where i.indrelid = $1
+   and i.indisvalid
+   and i.indpred is null
+   and i.indexprs is null
+ group by i.indexrelid, i.indisunique, i.indimmediate
+ order by i.indexrelid;
+select 'foreign key ' || c.conname
+           || case when c.conrelid = $1 then '' else ' of table ' || c.conrelid::regclass end as hazard
+  from pg_catalog.pg_constraint c
+ where (c.conrelid = $1 or c.confrelid = $1)
+   and c.contype = 'f'
+   and (not c.condeferrable
+        or (c.confrelid = $1 and (c.confdeltype <> 'a' or c.confupdtype <> 'a')))
+ union
+select 'trigger ' || t.tgname
+  from pg_catalog.pg_trigger t
+ where t.tgrelid = $1
+   and not t.tgisinternal
+   and t.tgenabled in ('O', 'A')
+ order by 1;
+select distinct quote_ident(n.nspname) || '.' || quote_ident(c.conname)
+  from pg_catalog.pg_constraint c
+  join pg_catalog.pg_namespace n on n.oid = c.connamespace
+ where (c.conrelid = $1 or c.confrelid = $1)
+   and c.contype = 'f'
+   and c.condeferrable
+ order by 1;
+
+-- the loader's tables
+create table if not exists mysql2gp.checkpoint (
+    task                text not null primary key,
+    timeline_id         text not null,
+    log_id              text not null,
+    file_created        bigint,
+    start_position      text not null,
+    applied_file        text not null,
+    applied_pos         bigint not null,
+    applied_gtid_set    text,
+    staging_id          text not null,
+    transaction_seq     bigint not null,
+    event_seq           bigint not null,
+    commit_time         timestamptz,
+    consistent_from     text,
+    epoch               bigint not null,
+    holder              text not null,
+    applied_at          timestamptz not null
+);
+create table if not exists mysql2gp.checkpoint_tables (
+    task          text not null,
+    database_name text not null,
+    table_name    text not null,
+    state         text not null,
+    applied_file  text not null,
+    applied_pos   bigint not null,
+    primary key (task, database_name, table_name)
+);
+create table if not exists mysql2gp.checkpoint_dead_letters (
+    task          text not null,
+    log_id        text not null,
+    binlog_file   text not null,
+    binlog_pos    bigint not null,
+    row_number    bigint not null,
+    copy_number   integer not null,
+    database_name text not null,
+    table_name    text not null,
+    op            text not null,
+    definition    text not null,
+    key_cells     text,
+    row_cells     text not null,
+    sqlstate      text not null,
+    error         text not null,
+    refused_at    timestamptz not null,
+    primary key (task, log_id, binlog_file, binlog_pos, row_number, copy_number, database_name, table_name)
+);
+
+-- the commit
+set constraints all immediate;
+update mysql2gp.checkpoint set timeline_id = 'timeline', log_id = 'log', file_created = coalesce(null, case when (timeline_id, applied_file) = ('timeline', 'mysql-bin.000001') then file_created end), applied_file = 'mysql-bin.000001', applied_pos = 1337, applied_gtid_set = ' ', consistent_from = null, staging_id = 'staging', transaction_seq = 7, event_seq = 42, commit_time = null, applied_at = clock_timestamp() where task = 'task' and epoch = 3;
+commit;
+
+-- from time to time
+
+-- a retry's patience
+
+-- a table distributed by its key
+-- check: Warn: target table public.items: empty strings of shop, name are refused, since the target's database takes them for NULL (empty_string = "null" in [desc.pgsql] lets them become that)
+drop table if exists pg_temp.mysql2gp_keys_1; create temporary table mysql2gp_keys_1 on commit delete rows as select "id" from "public"."items" where false;
+copy pg_temp.mysql2gp_keys_1 from stdin;
+delete from "public"."items" t using pg_temp.mysql2gp_keys_1 k where t."id" = k."id";
+copy "public"."items" ("id", "shop", "name", "ratio") from stdin;
+truncate table "public"."items";
+
+-- a key of two columns, and rows distributed by one of them
+-- check: Warn: target table public.stock: empty strings of name are refused, since the target's database takes them for NULL (empty_string = "null" in [desc.pgsql] lets them become that)
+drop table if exists pg_temp.mysql2gp_keys_1; create temporary table mysql2gp_keys_1 on commit delete rows as select "shop", "id" from "public"."stock" where false;
+copy pg_temp.mysql2gp_keys_1 from stdin;
+delete from "public"."stock" t using pg_temp.mysql2gp_keys_1 k where t."shop" = k."shop" and t."id" = k."id";
+copy "public"."stock" ("id", "shop", "name", "ratio") from stdin;
+truncate table "public"."stock";
+
+-- rows distributed by what is not of the key
+-- check: Warn: target table public.orders: empty strings of shop, name are refused, since the target's database takes them for NULL (empty_string = "null" in [desc.pgsql] lets them become that)
+drop table if exists pg_temp.mysql2gp_keys_1; create temporary table mysql2gp_keys_1 on commit delete rows as select "id" from "public"."orders" where false;
+copy pg_temp.mysql2gp_keys_1 from stdin;
+delete from "public"."orders" t using pg_temp.mysql2gp_keys_1 k where t."id" = k."id";
+copy "public"."orders" ("id", "shop", "name", "ratio") from stdin;
+truncate table "public"."orders";
+
+-- rows distributed randomly
+-- check: Warn: target table public.events: empty strings of shop, name are refused, since the target's database takes them for NULL (empty_string = "null" in [desc.pgsql] lets them become that)
+drop table if exists pg_temp.mysql2gp_keys_1; create temporary table mysql2gp_keys_1 on commit delete rows as select "id" from "public"."events" where false;
+copy pg_temp.mysql2gp_keys_1 from stdin;
+delete from "public"."events" t using pg_temp.mysql2gp_keys_1 k where t."id" = k."id";
+copy "public"."events" ("id", "shop", "name", "ratio") from stdin;
+truncate table "public"."events";
+
+-- rows on every segment
+-- check: Warn: target table public.colors: empty strings of shop, name are refused, since the target's database takes them for NULL (empty_string = "null" in [desc.pgsql] lets them become that)
+drop table if exists pg_temp.mysql2gp_keys_1; create temporary table mysql2gp_keys_1 on commit delete rows as select "id" from "public"."colors" where false;
+copy pg_temp.mysql2gp_keys_1 from stdin;
+delete from "public"."colors" t using pg_temp.mysql2gp_keys_1 k where t."id" = k."id";
+copy "public"."colors" ("id", "shop", "name", "ratio") from stdin;
+truncate table "public"."colors";
+
+-- append-optimized rows
+-- check: Warn: target table public.archive: empty strings of shop, name are refused, since the target's database takes them for NULL (empty_string = "null" in [desc.pgsql] lets them become that)
+drop table if exists pg_temp.mysql2gp_keys_1; create temporary table mysql2gp_keys_1 on commit delete rows as select "id" from "public"."archive" where false;
+copy pg_temp.mysql2gp_keys_1 from stdin;
+delete from "public"."archive" t using pg_temp.mysql2gp_keys_1 k where t."id" = k."id";
+copy "public"."archive" ("id", "shop", "name", "ratio") from stdin;
+truncate table "public"."archive";
+
+-- a table without a key
+-- check: Warn: target table public.log: empty strings of shop, name are refused, since the target's database takes them for NULL (empty_string = "null" in [desc.pgsql] lets them become that)
+drop table if exists pg_temp.mysql2gp_rows_2; create temporary table mysql2gp_rows_2 on commit delete rows as select 0::bigint as row_id, 0::bigint as copies, "id" as c1, "shop" as c2, "name" as c3, "ratio" as c4 from "public"."log" where false;
+copy pg_temp.mysql2gp_rows_2 from stdin;
+set local enable_seqscan = on;
+set local enable_hashjoin = on;
+set local enable_nestloop = off;
+delete from "public"."log" t using pg_temp.mysql2gp_rows_2 d, ( select f.row_id, f.place, f.part from (select e.ctid as place, e.tableoid as part, d.row_id, d.copies, row_number() over (partition by d.row_id) as n from pg_temp.mysql2gp_rows_2 d join "public"."log" e on e."id" = d.c1 and e."shop" = d.c2 and coalesce(e."name"::text, '-') = coalesce(d.c3::text, '-') and (e."name" is null) = (d.c3 is null) and coalesce(e."ratio"::text, '-') = coalesce(d.c4::text, '-') and (e."ratio" is null) = (d.c4 is null)) f where f.n <= f.copies) v where d.row_id = v.row_id and t."id" = d.c1 and t."shop" = d.c2 and coalesce(t."name"::text, '-') = coalesce(d.c3::text, '-') and (t."name" is null) = (d.c3 is null) and coalesce(t."ratio"::text, '-') = coalesce(d.c4::text, '-') and (t."ratio" is null) = (d.c4 is null) and t.ctid = v.place and t.tableoid = v.part;
+set local enable_seqscan = off;
+set local enable_hashjoin = off;
+set local enable_nestloop = on;
+copy "public"."log" ("id", "shop", "name", "ratio") from stdin;

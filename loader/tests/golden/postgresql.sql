@@ -1,0 +1,231 @@
+-- Statements for a target of this kind, written by MYSQL2GP_BLESS=1 cargo test -p loader --lib golden.
+-- keys by Arrays, replacing Always, commit Guarded
+
+-- the session
+set enable_seqscan = off;
+set enable_hashjoin = off;
+set enable_mergejoin = off;
+set plan_cache_mode = force_generic_plan;
+set lock_timeout = 0;
+set temp_buffers = '32MB';
+
+-- the catalog
+select c.oid,
+       c.relname::text,
+       c.relkind::text,
+       has_table_privilege(c.oid, 'insert')
+           and has_table_privilege(c.oid, 'select')
+           and has_table_privilege(c.oid, 'delete') as writable,
+       has_table_privilege(c.oid, 'truncate') as truncatable
+  from pg_catalog.pg_class c
+  join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+ where n.nspname = $1
+   and lower(c.relname) = lower($2)
+   and c.relkind in ('r', 'p', 'v', 'm', 'f')
+ order by c.relname;
+with recursive base as (
+    select a.attnum,
+           t.oid as type_id,
+           a.atttypmod as type_modifier,
+           t.typtype,
+           t.typbasetype,
+           t.typtypmod
+      from pg_catalog.pg_attribute a
+      join pg_catalog.pg_type t on t.oid = a.atttypid
+     where a.attrelid = $1
+       and a.attnum > 0
+       and not a.attisdropped
+    union all
+    select b.attnum,
+           t.oid,
+           b.typtypmod,
+           t.typtype,
+           t.typbasetype,
+           t.typtypmod
+      from base b
+      join pg_catalog.pg_type t on t.oid = b.typbasetype
+     where b.typtype = 'd'
+)
+select a.attname::text,
+       t.typname::text,
+       t.typtype::text,
+       b.type_modifier,
+       pg_catalog.format_type(a.atttypid, a.atttypmod) as type_text,
+       pg_catalog.format_type(b.type_id, -1) as base_type_text,
+       a.attnotnull,
+       a.atthasdef or a.attidentity <> '' as has_default,
+       a.attgenerated <> '' as generated,
+       coalesce(l.collisdeterministic, true) as deterministic
+  from base b
+  join pg_catalog.pg_type t on t.oid = b.type_id
+  join pg_catalog.pg_attribute a on a.attrelid = $1 and a.attnum = b.attnum
+  left join pg_catalog.pg_collation l on l.oid = a.attcollation
+ where b.typtype <> 'd'
+ order by a.attnum;
+select i.indisunique,
+       i.indimmediate,
+       array(select a.attname::text
+               from unnest(i.indkey::smallint[]) with ordinality as k(attnum, n)
+               join pg_catalog.pg_attribute a on a.attrelid = i.indrelid and a.attnum = k.attnum
+              where k.n <= i.indnkeyatts
+              order by k.n) as columns
+  from pg_catalog.pg_index i
+ where i.indrelid = $1
+   and i.indisvalid
+   and i.indpred is null
+   and i.indexprs is null;
+with recursive part as (
+    select $1::oid as id
+     union
+    select i.inhrelid
+      from part p
+      join pg_catalog.pg_inherits i on i.inhparent = p.id
+)
+select case when c.confrelid = p.id then 'foreign key ' || c.conname || ' of table ' || c.conrelid::regclass
+            when p.id <> $1 then 'foreign key ' || c.conname || ' of partition ' || p.id::regclass
+            else 'foreign key ' || c.conname end as hazard
+  from part p
+  join pg_catalog.pg_constraint c on c.conrelid = p.id or c.confrelid = p.id
+ where c.contype = 'f'
+   and c.conparentid = 0
+   and (not c.condeferrable
+        or (c.confrelid = p.id and (c.confdeltype not in ('a') or c.confupdtype not in ('a'))))
+ union
+select 'trigger ' || t.tgname
+  from part p
+  join pg_catalog.pg_trigger t on t.tgrelid = p.id
+ where not t.tgisinternal
+   and t.tgenabled in ('O', 'A')
+ order by 1;
+with recursive part as (
+    select $1::oid as id
+     union
+    select i.inhrelid
+      from part p
+      join pg_catalog.pg_inherits i on i.inhparent = p.id
+)
+select distinct format('%I.%I', n.nspname, c.conname)
+  from part p
+  join pg_catalog.pg_constraint c on c.conrelid = p.id or c.confrelid = p.id
+  join pg_catalog.pg_namespace n on n.oid = c.connamespace
+ where c.contype = 'f'
+   and c.condeferrable
+   and c.conparentid = 0
+ order by 1;
+
+-- the loader's tables
+create table if not exists mysql2gp.checkpoint (
+    task                text not null primary key,
+    timeline_id         text not null,
+    log_id              text not null,
+    file_created        bigint,
+    start_position      text not null,
+    applied_file        text not null,
+    applied_pos         bigint not null,
+    applied_gtid_set    text,
+    staging_id          text not null,
+    transaction_seq     bigint not null,
+    event_seq           bigint not null,
+    commit_time         timestamptz,
+    consistent_from     text,
+    epoch               bigint not null,
+    holder              text not null,
+    applied_at          timestamptz not null
+);
+create table if not exists mysql2gp.checkpoint_tables (
+    task          text not null,
+    database_name text not null,
+    table_name    text not null,
+    state         text not null,
+    applied_file  text not null,
+    applied_pos   bigint not null,
+    primary key (task, database_name, table_name)
+);
+create table if not exists mysql2gp.checkpoint_dead_letters (
+    task          text not null,
+    log_id        text not null,
+    binlog_file   text not null,
+    binlog_pos    bigint not null,
+    row_number    bigint not null,
+    copy_number   integer not null,
+    database_name text not null,
+    table_name    text not null,
+    op            text not null,
+    definition    text not null,
+    key_cells     text,
+    row_cells     text not null,
+    sqlstate      text not null,
+    error         text not null,
+    refused_at    timestamptz not null,
+    primary key (task, log_id, binlog_file, binlog_pos, row_number, copy_number, database_name, table_name)
+);
+
+-- the commit
+set constraints all immediate;
+with moved as (update mysql2gp.checkpoint set timeline_id = 'timeline', log_id = 'log', file_created = coalesce(null, case when (timeline_id, applied_file) = ('timeline', 'mysql-bin.000001') then file_created end), applied_file = 'mysql-bin.000001', applied_pos = 1337, applied_gtid_set = '', consistent_from = null, staging_id = 'staging', transaction_seq = 7, event_seq = 42, commit_time = null, applied_at = clock_timestamp() where task = 'task' and epoch = 3 returning 1) select 1 / count(*) from moved;
+commit;
+
+-- from time to time
+
+-- a retry's patience
+set local lock_timeout = '500ms';
+
+-- a table distributed by its key
+delete from "public"."items" t using unnest($1::text[]::integer[]) as k (k1) where t."id" = k.k1;
+copy "public"."items" ("id", "shop", "name", "ratio") from stdin;
+copy "public"."items" ("id", "shop", "name", "ratio") from stdin (format binary);
+drop table if exists pg_temp.mysql2gp_replace_1; create temporary table mysql2gp_replace_1 on commit delete rows as select "id", "shop", "name", "ratio" from "public"."items" where false;
+insert into "public"."items" ("id", "shop", "name", "ratio") select "id", "shop", "name", "ratio" from pg_temp.mysql2gp_replace_1 on conflict ("id") do update set "id" = excluded."id", "shop" = excluded."shop", "name" = excluded."name", "ratio" = excluded."ratio", "extra" = excluded."extra";
+truncate table "public"."items";
+
+-- a key of two columns, and rows distributed by one of them
+delete from "public"."stock" t using unnest($1::text[]::character varying[], $2::text[]::integer[]) as k (k1, k2) where t."shop" = k.k1 and t."id" = k.k2;
+copy "public"."stock" ("id", "shop", "name", "ratio") from stdin;
+copy "public"."stock" ("id", "shop", "name", "ratio") from stdin (format binary);
+drop table if exists pg_temp.mysql2gp_replace_1; create temporary table mysql2gp_replace_1 on commit delete rows as select "id", "shop", "name", "ratio" from "public"."stock" where false;
+insert into "public"."stock" ("id", "shop", "name", "ratio") select "id", "shop", "name", "ratio" from pg_temp.mysql2gp_replace_1 on conflict ("shop", "id") do update set "id" = excluded."id", "shop" = excluded."shop", "name" = excluded."name", "ratio" = excluded."ratio", "extra" = excluded."extra";
+truncate table "public"."stock";
+
+-- rows distributed by what is not of the key
+delete from "public"."orders" t using unnest($1::text[]::integer[]) as k (k1) where t."id" = k.k1;
+copy "public"."orders" ("id", "shop", "name", "ratio") from stdin;
+copy "public"."orders" ("id", "shop", "name", "ratio") from stdin (format binary);
+drop table if exists pg_temp.mysql2gp_replace_1; create temporary table mysql2gp_replace_1 on commit delete rows as select "id", "shop", "name", "ratio" from "public"."orders" where false;
+insert into "public"."orders" ("id", "shop", "name", "ratio") select "id", "shop", "name", "ratio" from pg_temp.mysql2gp_replace_1 on conflict ("id") do update set "id" = excluded."id", "shop" = excluded."shop", "name" = excluded."name", "ratio" = excluded."ratio", "extra" = excluded."extra";
+truncate table "public"."orders";
+
+-- rows distributed randomly
+delete from "public"."events" t using unnest($1::text[]::integer[]) as k (k1) where t."id" = k.k1;
+copy "public"."events" ("id", "shop", "name", "ratio") from stdin;
+copy "public"."events" ("id", "shop", "name", "ratio") from stdin (format binary);
+drop table if exists pg_temp.mysql2gp_replace_1; create temporary table mysql2gp_replace_1 on commit delete rows as select "id", "shop", "name", "ratio" from "public"."events" where false;
+insert into "public"."events" ("id", "shop", "name", "ratio") select "id", "shop", "name", "ratio" from pg_temp.mysql2gp_replace_1 on conflict ("id") do update set "id" = excluded."id", "shop" = excluded."shop", "name" = excluded."name", "ratio" = excluded."ratio", "extra" = excluded."extra";
+truncate table "public"."events";
+
+-- rows on every segment
+delete from "public"."colors" t using unnest($1::text[]::integer[]) as k (k1) where t."id" = k.k1;
+copy "public"."colors" ("id", "shop", "name", "ratio") from stdin;
+copy "public"."colors" ("id", "shop", "name", "ratio") from stdin (format binary);
+drop table if exists pg_temp.mysql2gp_replace_1; create temporary table mysql2gp_replace_1 on commit delete rows as select "id", "shop", "name", "ratio" from "public"."colors" where false;
+insert into "public"."colors" ("id", "shop", "name", "ratio") select "id", "shop", "name", "ratio" from pg_temp.mysql2gp_replace_1 on conflict ("id") do update set "id" = excluded."id", "shop" = excluded."shop", "name" = excluded."name", "ratio" = excluded."ratio", "extra" = excluded."extra";
+truncate table "public"."colors";
+
+-- append-optimized rows
+delete from "public"."archive" t using unnest($1::text[]::integer[]) as k (k1) where t."id" = k.k1;
+copy "public"."archive" ("id", "shop", "name", "ratio") from stdin;
+copy "public"."archive" ("id", "shop", "name", "ratio") from stdin (format binary);
+drop table if exists pg_temp.mysql2gp_replace_1; create temporary table mysql2gp_replace_1 on commit delete rows as select "id", "shop", "name", "ratio" from "public"."archive" where false;
+insert into "public"."archive" ("id", "shop", "name", "ratio") select "id", "shop", "name", "ratio" from pg_temp.mysql2gp_replace_1 on conflict ("id") do update set "id" = excluded."id", "shop" = excluded."shop", "name" = excluded."name", "ratio" = excluded."ratio", "extra" = excluded."extra";
+truncate table "public"."archive";
+
+-- a table without a key
+drop table if exists pg_temp.mysql2gp_rows_2; create temporary table mysql2gp_rows_2 on commit delete rows as select 0::bigint as row_id, 0::bigint as copies, "id" as c1, "shop" as c2, "name" as c3, "ratio" as c4 from "public"."log" where false;
+copy pg_temp.mysql2gp_rows_2 from stdin;
+set local enable_seqscan = on;
+set local enable_hashjoin = on;
+set local enable_nestloop = off;
+delete from "public"."log" t using ( select f.place, f.part from (select e.ctid as place, e.tableoid as part, d.copies, row_number() over (partition by d.row_id) as n from pg_temp.mysql2gp_rows_2 d join "public"."log" e on e."id" = d.c1 and e."shop" = d.c2 and coalesce(e."name"::text, '-') = coalesce(d.c3::text, '-') and (e."name" is null) = (d.c3 is null) and coalesce(e."ratio"::text, '-') = coalesce(d.c4::text, '-') and (e."ratio" is null) = (d.c4 is null)) f where f.n <= f.copies) v where t.ctid = v.place and t.tableoid = v.part;
+set local enable_seqscan = off;
+set local enable_hashjoin = off;
+set local enable_nestloop = on;
+copy "public"."log" ("id", "shop", "name", "ratio") from stdin;
