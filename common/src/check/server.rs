@@ -53,21 +53,27 @@ pub fn answers<W: Write>(
     };
     let row = client
         .query_one(
-            "select current_setting('server_version_num')::integer, current_user::text",
+            "select current_setting('server_version_num')::integer, current_user::text, version()",
             &[],
         )
         .operation("ask for the version")?;
     let version: i32 = row.get(0);
     report.ok(format!(
-        "{} {} database {} answers user {}, PostgreSQL {}.{}",
+        "{} {} database {} answers user {}: {}",
         server.name(),
         conninfo.address(),
         conninfo.database(),
         row.get::<_, String>(1),
-        version / 10_000,
-        version % 10_000
+        product(row.get(2))
     ));
     Ok(Some((client, version)))
+}
+
+/// Product and version, without what it was built on and with.
+fn product(version: &str) -> &str {
+    [" on ", " compiled "].iter().fold(version, |text, word| {
+        text.split_once(word).map_or(text, |(head, _)| head)
+    })
 }
 
 fn refusal(server: Server, conninfo: &Conninfo, error: &PgError) -> String {
@@ -97,7 +103,10 @@ pub fn look_at_database<W: Write>(
         .query_one(
             "select current_setting('server_encoding'), \
                     pg_is_in_recovery() or current_setting('transaction_read_only') = 'on', \
-                    to_regclass('pg_catalog.pg_stat_ssl') is not null",
+                    exists (select 1 \
+                              from pg_catalog.pg_class c \
+                              join pg_catalog.pg_namespace n on n.oid = c.relnamespace \
+                             where n.nspname = 'pg_catalog' and c.relname = 'pg_stat_ssl')",
             &[],
         )
         .operation("read the server's settings")?;
@@ -177,4 +186,25 @@ fn look_at_tls<W: Write>(
         ));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn products_are_named_without_their_compilers() {
+        for (version, expected) in [
+            (
+                "PostgreSQL 15.18 (Debian 15.18-0+deb12u1) on x86_64-pc-linux-gnu, compiled by gcc",
+                "PostgreSQL 15.18 (Debian 15.18-0+deb12u1)",
+            ),
+            (
+                "(openGauss 5.0.0 build a07d57c3) compiled at 2023-03-29 03:37:13 commit 0 on x86_64",
+                "(openGauss 5.0.0 build a07d57c3)",
+            ),
+        ] {
+            assert_eq!(product(version), expected);
+        }
+    }
 }
