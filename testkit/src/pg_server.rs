@@ -13,6 +13,7 @@ use postgres::{Client, NoTls, SimpleQueryMessage};
 use rustix::process::Signal;
 use tempfile::TempDir;
 
+use crate::certificates::Certificates;
 use crate::process::{Output, Process, RunAs};
 use crate::scratch::{self, Port};
 use crate::small_disk::SmallDisk;
@@ -69,6 +70,24 @@ impl PgBuilder {
     pub fn file(mut self, name: impl Into<String>, text: impl Into<String>) -> Self {
         self.files.push((name.into(), text.into()));
         self
+    }
+
+    /// Offers TLS with the certificates' server certificate and authority; `login` is what
+    /// pg_hba.conf asks of everybody over TCP, which is refused without TLS.
+    pub fn tls(self, certificates: &Certificates, login: &str) -> Self {
+        ["ca.pem", "server.pem", "server.key"]
+            .into_iter()
+            .fold(self, |server, name| {
+                server.file(name, certificates.text(name))
+            })
+            .setting("ssl=on")
+            .setting("ssl_ca_file=ca.pem")
+            .setting("ssl_cert_file=server.pem")
+            .setting("ssl_key_file=server.key")
+            .file(
+                "pg_hba.conf",
+                format!("local all all trust\nhostssl all all 127.0.0.1/32 {login}\n"),
+            )
     }
 
     /// Keeps the data on a disk of its own, of this size.

@@ -91,7 +91,10 @@ pub fn look_at_database<W: Write>(
         .query_one(
             "select current_setting('server_encoding'), \
                     pg_is_in_recovery() or current_setting('transaction_read_only') = 'on', \
-                    exists (select 1 from pg_catalog.pg_views where schemaname = 'pg_catalog' and viewname = 'pg_stat_ssl')",
+                    exists (select 1 \
+                              from pg_catalog.pg_class c \
+                              join pg_catalog.pg_namespace n on n.oid = c.relnamespace \
+                             where n.nspname = 'pg_catalog' and c.relname = 'pg_stat_ssl')",
             &[],
         )
         .operation("read the server's settings")?;

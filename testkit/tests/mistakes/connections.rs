@@ -136,17 +136,7 @@ fn of_pg(
 fn of_tls(group: &mut Group<'_>, config: &TaskBuilder) {
     let (own, other) = (Certificates::make("mysql2gp"), Certificates::make("other"));
     let server = PgServer::builder()
-        .setting("ssl=on")
-        .setting("ssl_ca_file=ca.pem")
-        .setting("ssl_cert_file=server.pem")
-        .setting("ssl_key_file=server.key")
-        .file("ca.pem", own.text("ca.pem"))
-        .file("server.pem", own.text("server.pem"))
-        .file("server.key", own.text("server.key"))
-        .file(
-            "pg_hba.conf",
-            "local all all trust\nhostssl all all 127.0.0.1/32 trust clientcert=verify-ca\n",
-        )
+        .tls(&own, "trust clientcert=verify-ca")
         .start();
     group.hide(server.port(), "5432");
     let target = |host: &str, words: &str| {

@@ -9,19 +9,7 @@ const USER: &str = "mysql2gp";
 
 /// A server that takes TLS only; `login` is what pg_hba.conf asks of everybody over TCP.
 fn server(certificates: &Certificates, login: &str) -> PgServer {
-    let server = PgServer::builder()
-        .setting("ssl=on")
-        .setting("ssl_ca_file=ca.pem")
-        .setting("ssl_cert_file=server.pem")
-        .setting("ssl_key_file=server.key")
-        .file("ca.pem", certificates.text("ca.pem"))
-        .file("server.pem", certificates.text("server.pem"))
-        .file("server.key", certificates.text("server.key"))
-        .file(
-            "pg_hba.conf",
-            format!("local all all trust\nhostssl all all 127.0.0.1/32 {login}\n"),
-        )
-        .start();
+    let server = PgServer::builder().tls(certificates, login).start();
     server.sql("postgres", &format!("create role {USER} login superuser"));
     server.create_database("staging");
     server.create_database("target");
