@@ -29,7 +29,6 @@ pub(super) fn look<W: Write>(
     look_at_metadata(report, source);
     look_at_durability(report, source);
     look_at_gtids(report, source);
-    look_at_filter(report, settings, source);
     look_at_chain(report, source);
     look_at_privileges(report, settings, source)?;
     look_at_server_id(report, settings, source, staged);
@@ -156,41 +155,6 @@ fn look_at_gtids<W: Write>(report: &mut Report<W>, source: &Questions) {
             "source has gtid_mode = OFF: no other server can take its place without loading anew (gtid_mode = ON and \
              enforce_gtid_consistency = ON)",
         ),
-    }
-}
-
-fn look_at_filter<W: Write>(report: &mut Report<W>, settings: &Settings, source: &mut Questions) {
-    let Some(filter) = source.log_filter() else {
-        return;
-    };
-    let list = |text: &str| -> Vec<String> {
-        text.split(',')
-            .map(|name| name.trim().to_owned())
-            .filter(|name| !name.is_empty())
-            .collect()
-    };
-    let (only, ignored) = (list(&filter.only), list(&filter.ignored));
-    let missing = |name: &str| {
-        ignored.iter().any(|ignored| ignored == name)
-            || (!only.is_empty() && !only.iter().any(|only| only == name))
-    };
-    let mut databases: Vec<String> = settings
-        .tables
-        .named()
-        .map(|table| table.database)
-        .chain([settings.source.database.clone()])
-        .filter(|name| settings.tables.touches_database(name) && missing(name))
-        .collect();
-    databases.sort();
-    databases.dedup();
-    for database in databases {
-        report.fail(
-            ErrorClass::Operator,
-            format!(
-                "source does not log changes of database {database} (binlog_do_db, binlog_ignore_db): take these options \
-                 out of the server's configuration and restart it"
-            ),
-        );
     }
 }
 

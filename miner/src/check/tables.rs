@@ -57,14 +57,20 @@ fn look_at_log<W: Write>(
     source: &Questions,
     catalog: &mut Catalog,
 ) -> Result<(), MinerError> {
+    let databases = catalog.not_logged(&settings.tables)?;
     let tables = catalog.special_tables(&settings.tables)?;
     let keys = if source.server.logs_cascades() {
         Vec::new()
     } else {
         catalog.cascades(&settings.tables)?
     };
-    if tables.is_empty() && keys.is_empty() {
-        report.ok("the log tells every change of the tables (no sequence, no system-versioned table, no cascade)");
+    if databases.is_empty() && tables.is_empty() && keys.is_empty() {
+        report.ok(
+            "the log tells every change of the tables (no filter, no sequence, no system-versioned table, no cascade)",
+        );
+    }
+    if !databases.is_empty() {
+        fail(report, &SourceError::NotLogged { databases }.into());
     }
     if !tables.is_empty() {
         fail(report, &SourceError::SpecialTables { tables }.into());

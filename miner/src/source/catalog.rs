@@ -1,5 +1,7 @@
 //! Table definitions from the source's catalog, asked for when needed.
 
+use std::collections::BTreeSet;
+
 use common::position::BinlogPosition;
 use common::settings::{Settings, SourceSettings, TableList};
 use common::table::{TableDefinition, TableName};
@@ -8,7 +10,7 @@ use mysql::{Conn, Row};
 
 use super::connect::connect;
 use super::error::SourceError;
-use super::half_logged::{Cascade, SpecialTable};
+use super::half_logged::{Cascade, LogFilter, SpecialTable};
 use super::server::{LogFiles, Server};
 use crate::decode::{CatalogColumn, CatalogIndex, from_catalog};
 
@@ -120,7 +122,25 @@ impl Catalog {
         })
     }
 
-    /// Refuses tables and foreign keys of which the log does not tell every change.
+    /// Databases of selected tables whose changes the source does not log.
+    ///
+    /// # Errors
+    /// When the source is away.
+    pub fn not_logged(&mut self, list: &TableList) -> Result<Vec<String>, SourceError> {
+        let tables = self.tables(list)?;
+        let databases: BTreeSet<String> = tables
+            .into_iter()
+            .chain(list.named())
+            .map(|table| table.database)
+            .collect();
+        let filter = self.ask(|conn| Ok(LogFilter::read(conn)))?;
+        Ok(databases
+            .into_iter()
+            .filter(|database| filter.hides(database))
+            .collect())
+    }
+
+    /// Refuses databases, tables and foreign keys of which the log does not tell every change.
     ///
     /// # Errors
     /// The first kind of them, or when the source is away.
@@ -130,6 +150,10 @@ impl Catalog {
         server: &Server,
         unlogged: Unlogged,
     ) -> Result<(), SourceError> {
+        let databases = self.not_logged(list)?;
+        if !databases.is_empty() {
+            return Err(SourceError::NotLogged { databases });
+        }
         let tables = self.special_tables(list)?;
         if !tables.is_empty() {
             return Err(SourceError::SpecialTables { tables });

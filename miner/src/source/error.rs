@@ -206,6 +206,16 @@ pub enum SourceError {
         /// Why.
         source: DecodeError,
     },
+    /// Databases that the log leaves out.
+    #[error(
+        "the source does not log changes of {} (binlog_do_db, binlog_ignore_db): take these options out of the server's \
+         configuration and restart it, or take the tables out of the list",
+        databases.join(", ")
+    )]
+    NotLogged {
+        /// The databases.
+        databases: Vec<String>,
+    },
     /// Sequences or system-versioned tables.
     #[error(
         "the table list selects {}, whose row events do not tell current rows: name the tables to replicate without them",
@@ -441,6 +451,7 @@ impl SourceError {
             | Self::ServerIdClash { .. }
             | Self::Definition { .. }
             | Self::SpecialTables { .. }
+            | Self::NotLogged { .. }
             | Self::UnloggedCascades { .. }
             | Self::NoFiles
             | Self::Unexpected { .. } => ErrorClass::Operator,

@@ -1,6 +1,8 @@
 //! What changes rows without telling the log all of it.
 
 use common::table::TableName;
+use mysql::prelude::Queryable as _;
+use mysql::{Conn, Row};
 
 /// A sequence or a system-versioned table (MariaDB).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +24,46 @@ pub struct Cascade {
     pub on_delete: String,
     /// Its ON UPDATE rule.
     pub on_update: String,
+}
+
+/// Databases of which the source logs changes: all, where both lists are empty. In row format the
+/// table's database counts, whatever the session's default is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct LogFilter {
+    only: Vec<String>,
+    ignored: Vec<String>,
+}
+
+impl LogFilter {
+    /// Asks the source; no filter where the user may not ask.
+    pub(super) fn read(conn: &mut Conn) -> Self {
+        // The one was renamed into the other.
+        let row: Option<Row> = conn
+            .query_first("show binary log status")
+            .or_else(|_| conn.query_first("show master status"))
+            .unwrap_or_default();
+        let list = |name: &str| -> Vec<String> {
+            let text = row
+                .as_ref()
+                .and_then(|row| row.get::<Option<String>, _>(name))
+                .flatten()
+                .unwrap_or_default();
+            text.split(',')
+                .map(|name| name.trim().to_owned())
+                .filter(|name| !name.is_empty())
+                .collect()
+        };
+        Self {
+            only: list("Binlog_Do_DB"),
+            ignored: list("Binlog_Ignore_DB"),
+        }
+    }
+
+    /// Whether changes of a database are not logged.
+    pub(super) fn hides(&self, database: &str) -> bool {
+        let has = |list: &[String]| list.iter().any(|name| name == database);
+        has(&self.ignored) || (!self.only.is_empty() && !has(&self.only))
+    }
 }
 
 impl Cascade {
@@ -56,6 +98,22 @@ impl Cascade {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn filters_name_databases_that_are_logged_or_not() {
+        let list = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        let filter = LogFilter {
+            only: Vec::new(),
+            ignored: list(&["a", "b"]),
+        };
+        assert!(filter.hides("b") && !filter.hides("c"));
+        let filter = LogFilter {
+            only: list(&["a"]),
+            ignored: Vec::new(),
+        };
+        assert!(filter.hides("b") && !filter.hides("a"));
+        assert!(!LogFilter::default().hides("a"));
+    }
 
     #[test]
     fn cascades_are_told_from_other_lines() {

@@ -20,7 +20,7 @@ pub use connect::connect;
 pub use error::SourceError;
 pub use gtid::GtidState;
 pub use half_logged::{Cascade, SpecialTable};
-pub use questions::{Granted, LogFilter, Questions};
+pub use questions::{Granted, Questions};
 pub use server::{Flavor, LogFiles, Server};
 pub use session::SourceSession;
 pub use stream::{EventStream, RawEvent, scan_server_id};

@@ -20,15 +20,6 @@ pub struct Questions {
     pub server: Server,
 }
 
-/// Databases of which the source logs changes: lists with commas, empty for no limit.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct LogFilter {
-    /// `binlog_do_db`.
-    pub only: String,
-    /// `binlog_ignore_db`.
-    pub ignored: String,
-}
-
 /// What the user may do with the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Granted {
@@ -117,25 +108,6 @@ impl Questions {
             .query("show grants")
             .map_err(SourceError::query("read the user's privileges"))?;
         Ok(granted(&grants))
-    }
-
-    /// Which databases the source logs; `None` when the user may not ask.
-    pub fn log_filter(&mut self) -> Option<LogFilter> {
-        // The one was renamed into the other.
-        let row: Row = self
-            .conn
-            .query_first("show binary log status")
-            .or_else(|_| self.conn.query_first("show master status"))
-            .ok()??;
-        let text = |name: &str| {
-            row.get::<Option<String>, _>(name)
-                .flatten()
-                .unwrap_or_default()
-        };
-        Some(LogFilter {
-            only: text("Binlog_Do_DB"),
-            ignored: text("Binlog_Ignore_DB"),
-        })
     }
 
     /// Whether the source itself replicates from another server; `None` when the user may not

@@ -116,7 +116,7 @@ fn check_tells_of_settings_of_the_source_that_lose_changes() {
         &task.config.write(),
         "binlog_miner",
         3,
-        &["FAIL does not log changes of database zqk3"],
+        &["FAIL does not log changes of zqk3"],
     );
 
     let (file, position) = servers.source.binlog_end();

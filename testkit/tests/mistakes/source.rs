@@ -19,6 +19,7 @@ pub(crate) fn make(servers: &Servers) -> Vec<Made> {
     of_gtids(&mut group, &task.config);
     of_tables(&mut group, &source, &task);
     of_purging(&mut group, servers, &source);
+    of_filters(&mut group, servers, source);
     group.made
 }
 
@@ -195,6 +196,18 @@ fn of_tables(group: &mut Group<'_>, source: &MysqlServer, task: &Task) {
     ));
     group.make("a sequence", config, "binlog_miner", 3, "sequence");
     source.sql(&format!("use {}; drop sequence numbers", task.database));
+}
+
+fn of_filters(group: &mut Group<'_>, servers: &Servers, mut source: MysqlServer) {
+    source.restart_with(&["--binlog-ignore-db=zqi"]);
+    let task = servers.task_at(&source, "i", TABLE);
+    group.make(
+        "`binlog_ignore_db` leaves the database out",
+        &task.config,
+        "binlog_miner",
+        3,
+        "does not log changes",
+    );
 }
 
 fn of_purging(group: &mut Group<'_>, servers: &Servers, source: &MysqlServer) {
