@@ -17,6 +17,8 @@ pub mod staging;
 
 pub mod checkpoint;
 
+pub mod behind;
+
 // Connections to PostgreSQL.
 pub mod secret;
 
@@ -32,6 +34,8 @@ pub mod error;
 pub mod retry;
 
 pub mod shutdown;
+
+pub mod reload;
 
 // Figures for Prometheus and statsd.
 pub mod metrics;

@@ -163,6 +163,11 @@ impl Applier {
         Ok(self.session)
     }
 
+    /// What the status shows as applied at `progress`.
+    pub fn shown(&self, progress: Progress) -> Progress {
+        self.session.shown(progress)
+    }
+
     /// What the rounds of the last batch have written, table by table.
     pub fn applied(&self) -> &[AppliedTable] {
         &self.applied

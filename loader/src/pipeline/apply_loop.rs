@@ -37,6 +37,7 @@ pub(super) fn run(
                 if outcome == Outcome::Committed
                     && let Some(progress) = round.end.take()
                 {
+                    let progress = applier.shown(progress);
                     let batch = std::mem::take(&mut open).finish(applier, progress);
                     progress_log.batch(&batch);
                     reporter.report(Report::Batch(Box::new(batch)));
@@ -52,6 +53,7 @@ pub(super) fn run(
             }
             Work::Advance(progress) => {
                 applier.advance(&progress)?;
+                let progress = applier.shown(progress);
                 reporter.report(Report::Position(progress, SystemTime::now()));
             }
         }

@@ -15,6 +15,7 @@
 mod apply_loop;
 mod compact_loop;
 mod fetch_loop;
+mod lists;
 mod pace;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -28,21 +29,27 @@ use common::crash::{self, Point};
 use common::error::chain;
 use common::metrics::Metrics;
 use common::position::BinlogPosition;
+use common::reload::Reload;
 use common::retry::Backoff;
 use common::settings::Settings;
 use common::shutdown::{Shutdown, Waited};
 use crossbeam_channel::bounded;
 
+use fetch_loop::{Ends, Finished};
+use lists::{Lists, take_wishes};
+
 use crate::apply::Applier;
 use crate::compact::{Compactor, Limits};
+use crate::coverage::Coverage;
 use crate::dead_letters::DeadLetters;
 use crate::error::{LoaderError, Server};
 use crate::fetch::{Fetcher, MinerRow, StagingTask};
 use crate::figures::Figures;
-use crate::progress::{Progress, StagedPosition, Timeline};
+use crate::progress::StagedPosition;
 use crate::retire::{LoaderState, Report, Reporter, Retirer};
 use crate::round::{Contradictions, Round};
 use crate::route::{Router, ValuePolicy};
+use crate::standing::{self, Standing};
 use crate::start::{self, Surroundings};
 use crate::target::{SessionError, TargetSession};
 
@@ -67,7 +74,12 @@ const REREAD_INTERVAL: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// When it cannot go on; its class is the exit code.
-pub fn run(settings: &Settings, until: &Until, shutdown: &Shutdown) -> Result<(), LoaderError> {
+pub fn run(
+    settings: &Settings,
+    until: &Until,
+    shutdown: &Shutdown,
+    reload: &Reload,
+) -> Result<(), LoaderError> {
     let metrics = Metrics::start(
         &settings.metrics,
         &settings.task.name,
@@ -83,6 +95,8 @@ pub fn run(settings: &Settings, until: &Until, shutdown: &Shutdown) -> Result<()
         settings,
         until,
         shutdown,
+        reload,
+        lists: Lists::new(settings.tables.clone()),
         reporter: reporter.clone(),
         session: None,
         epoch: None,
@@ -129,6 +143,8 @@ struct Runner<'a> {
     settings: &'a Settings,
     until: &'a Until,
     shutdown: &'a Shutdown,
+    reload: &'a Reload,
+    lists: Lists,
     reporter: Reporter,
     /// Kept through an outage of staging: it holds the task's lock.
     session: Option<TargetSession>,
@@ -146,6 +162,8 @@ enum Ended {
     Done,
     /// Asked to stop.
     Stopped,
+    /// To begin anew: an operator asks for something.
+    Again,
 }
 
 impl Runner<'_> {
@@ -154,7 +172,12 @@ impl Runner<'_> {
         let mut outage: Option<Outage> = None;
         loop {
             match self.flow(&mut outage, &mut backoff) {
-                Ok(Ended::Done | Ended::Stopped) => return Ok(()),
+                Ok(Ended::Again) if !self.shutdown.requested() => {
+                    outage = None;
+                    backoff.reset();
+                    continue;
+                }
+                Ok(Ended::Done | Ended::Stopped | Ended::Again) => return Ok(()),
                 Err(LoaderError::Session(SessionError::Stopped)) => return Ok(()),
                 Err(error) => {
                     if self.applied.swap(false, Ordering::Relaxed) {
@@ -218,6 +241,9 @@ impl Runner<'_> {
         backoff: &mut Backoff,
     ) -> Result<Ended, LoaderError> {
         let settings = self.settings;
+        if self.reload.take() {
+            self.lists.read_again(settings);
+        }
         let mut fetcher = Fetcher::open(&settings.staging, &settings.task.name)?;
         let mut session = self.open_session()?;
         // Whether there is space shows when a batch is applied.
@@ -311,44 +337,48 @@ impl Runner<'_> {
                 checkpoint
             }
         };
+        self.lists
+            .follow(&task.staging_id, miner.list_version, self.settings);
+        fetcher.go_by_list(miner.list_version);
+        take_wishes(fetcher, session)?;
+        let mut behind = session.behind(&checkpoint)?;
+        standing::forget_unlisted(session, &mut behind, self.lists.list())?;
         let Some(miner) = self.wait_for_miner(fetcher, Some(&checkpoint))? else {
             return Ok(None);
         };
         if *self.until == Until::Staged && self.goal.is_none() {
             self.goal = Some(miner.staged.clone());
         }
-        let place = match fetcher.seek(&miner, &checkpoint) {
+        let found = Standing::find(
+            fetcher,
+            session,
+            &miner,
+            (&checkpoint, behind),
+            (&task, self.lists.list()),
+        )
+        .map_err(LoaderError::from);
+        let standing = match found {
             Err(error) if error.is_gap() => {
                 fetcher.need_from(Some(&checkpoint.applied))?;
-                return Err(error.into());
+                return Err(error);
             }
-            sought => sought?,
+            found => found?,
         };
+        self.lists.tell(&fetcher.staged_tables()?, &task.tables);
+        standing.tell();
         let dead_letters = DeadLetters::open(
             &self.settings.staging,
             &self.settings.task.name,
             self.settings.target.dead_letter_limit,
-            &checkpoint,
+            (&checkpoint, &standing.behind),
             tenure,
             &mut session.client,
         )?;
-        let start = Progress {
-            timeline: Arc::new(Timeline {
-                id: checkpoint.timeline_id.clone(),
-                log_id: checkpoint.log_id.clone(),
-                consistent_from: checkpoint.consistent_from.clone(),
-            }),
-            position: checkpoint.applied.clone(),
-            gtid_set: checkpoint.applied_gtid_set.clone(),
-            transaction_seq: place.transaction_seq,
-            event_seq: place.event_seq,
-            committed_at_us: None,
-        };
         Ok(Some(Begin {
             task,
             router,
             dead_letters,
-            start,
+            standing,
         }))
     }
 
@@ -393,14 +423,14 @@ impl Runner<'_> {
                 told = true;
             }
             let until = Instant::now() + REREAD_INTERVAL;
-            fetch_loop::wait(fetcher, until, self.shutdown)?;
+            fetch_loop::wait(fetcher, until, self.shutdown, &Reload::default())?;
         }
     }
 
     fn connected_flow(
         &mut self,
         fetcher: Fetcher,
-        session: TargetSession,
+        mut session: TargetSession,
         begin: Begin,
     ) -> Result<Ended, LoaderError> {
         let settings = self.settings;
@@ -408,8 +438,15 @@ impl Runner<'_> {
             task,
             router,
             dead_letters,
-            start,
+            standing,
         } = begin;
+        let Standing {
+            start,
+            coverage,
+            catch_up,
+            behind,
+            reached,
+        } = standing;
         log::info!(
             "applying task={} staging={} target={} position={} batch_bytes={}",
             settings.task.name,
@@ -418,8 +455,13 @@ impl Runner<'_> {
             start.position,
             settings.loader.batch_bytes
         );
-        self.reporter
-            .report(Report::Position(start.clone(), SystemTime::now()));
+        session.catch_up(catch_up);
+        self.reporter.report(Report::Begin {
+            progress: session.shown(start.clone()),
+            at: SystemTime::now(),
+            behind,
+            reached,
+        });
         self.reporter.state(LoaderState::Running);
         let stop_at = match self.until {
             Until::Position(position) => Some(position.clone()),
@@ -439,7 +481,8 @@ impl Runner<'_> {
                 },
             },
             start,
-        );
+        )
+        .with_coverage(coverage.clone());
         let mut applier = Applier::new(
             session,
             router,
@@ -447,9 +490,10 @@ impl Runner<'_> {
             task.staging_id,
             fetcher.known_file(),
         );
-        let ended = self.threads(fetcher, compactor, &mut applier);
+        let ended = self.threads((fetcher, coverage), compactor, &mut applier);
         match (applier.into_session(), &ended) {
             (Ok(session), Err(error)) => self.keep(session, error),
+            (Ok(session), Ok(Ended::Again)) => self.session = Some(session),
             (Ok(_), Ok(_)) | (Err(_), _) => {}
         }
         ended
@@ -457,7 +501,7 @@ impl Runner<'_> {
 
     fn threads(
         &self,
-        mut fetcher: Fetcher,
+        (mut fetcher, coverage): (Fetcher, Coverage),
         compactor: Compactor,
         applier: &mut Applier,
     ) -> Result<Ended, LoaderError> {
@@ -473,7 +517,17 @@ impl Runner<'_> {
         std::thread::scope(|scope| {
             let fetch = spawn_scoped(scope, "fetch", {
                 let torn_down = Arc::clone(&torn_down);
-                move || fetch_loop::run(&mut fetcher, &texts_in, goal.as_ref(), &torn_down)
+                let (reload, listed) = (self.reload, self.lists.list());
+                move || {
+                    let ends = Ends {
+                        goal: goal.as_ref(),
+                        stop: &torn_down,
+                        reload,
+                        listed,
+                        coverage: &coverage,
+                    };
+                    fetch_loop::run(&mut fetcher, &texts_in, &ends)
+                }
             })?;
             let compact = spawn_scoped(scope, "compact", || {
                 compact_loop::CompactLoop::new(compactor, loader, texts, spares, rounds_in)
@@ -503,8 +557,11 @@ impl Runner<'_> {
             // The first in the flow is the cause of what follows, save that apply's error
             // stops the others in good order.
             applied?;
-            fetched?;
-            compacted
+            let fetched = fetched?;
+            Ok(match (compacted?, fetched) {
+                (Ended::Done, Finished::Asked) => Ended::Again,
+                (ended, _) => ended,
+            })
         })
     }
 }
@@ -541,5 +598,5 @@ struct Begin {
     task: StagingTask,
     router: Router,
     dead_letters: DeadLetters,
-    start: Progress,
+    standing: Standing,
 }

@@ -3,14 +3,16 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, SystemTime};
 
+use common::behind::TableState;
 use common::crash::{self, Point};
 use common::pg::{Operation as _, PgError};
 use common::table::TableName;
 use postgres::{Client, GenericClient, Statement, Transaction};
 
-use super::{AppliedBatch, LoaderState, Report};
+use super::{AppliedBatch, LoaderState, Report, behind};
 use crate::progress::Progress;
 use crate::round::Counts;
+use crate::standing::Shown;
 use crate::target::holder;
 use crate::target::session::signed;
 use crate::tenure::Tenure;
@@ -39,6 +41,12 @@ pub(super) struct Ledger {
     batches: VecDeque<AppliedBatch>,
     tables: HashMap<TableName, TableTotals>,
     applied_transaction: Option<u64>,
+    /// Tables that are behind, until they are written.
+    behind: Option<Vec<Shown>>,
+    /// Last transaction that the first one of the paused tables has.
+    held_at: Option<u64>,
+    /// Last transaction that those tables have that do not catch up, while others do.
+    ahead: Option<u64>,
     statements: Option<Statements>,
     last_batch_id: i64,
     pruned_at: i64,
@@ -62,12 +70,16 @@ struct Statements {
 
 impl Ledger {
     pub(super) fn is_empty(&self) -> bool {
-        self.state.is_none() && self.position.is_none() && self.part.is_none()
+        self.state.is_none()
+            && self.position.is_none()
+            && self.part.is_none()
+            && self.behind.is_none()
     }
 
-    /// Last transaction that is known to be applied.
+    /// Last transaction that is known to be applied to all tables, paused ones included.
     pub(super) fn applied_transaction(&self) -> Option<u64> {
         self.applied_transaction
+            .map(|applied| applied.min(self.held_at.unwrap_or(u64::MAX)))
     }
 
     pub(super) fn add(&mut self, report: Report) {
@@ -81,6 +93,20 @@ impl Ledger {
             }
             Report::Position(progress, applied_at) => self.set_position(progress, applied_at),
             Report::Batch(batch) => self.add_batch(*batch),
+            Report::Begin {
+                progress,
+                at,
+                behind,
+                reached,
+            } => {
+                self.set_position(progress, at);
+                let held = behind
+                    .iter()
+                    .filter(|shown| shown.behind.state == TableState::Paused);
+                self.held_at = held.clone().map(|shown| shown.transaction_seq).min();
+                self.ahead = (held.count() < behind.len()).then_some(reached);
+                self.behind = Some(behind);
+            }
             Report::Part { event_seq } => self.part = Some(event_seq),
             Report::Tenure { tenure, staging_id } => self.begin_tenure(tenure, staging_id),
         }
@@ -96,6 +122,8 @@ impl Ledger {
             self.forget();
             self.applied_transaction = None;
             self.committed = None;
+            self.held_at = None;
+            self.ahead = None;
         }
         self.tenure = Some((tenure, staging_id));
     }
@@ -105,6 +133,7 @@ impl Ledger {
         self.part = None;
         self.batches.clear();
         self.tables.clear();
+        self.behind = None;
     }
 
     /// Whether staging is this loader's: no other one has begun to read it, and it is the one
@@ -177,7 +206,15 @@ impl Ledger {
             return Ok(());
         }
         if let Some((progress, applied_at)) = &self.position {
-            write_position(&mut transaction, statements, progress, *applied_at)?;
+            let ahead = self.ahead.filter(|ahead| progress.transaction_seq < *ahead);
+            write_position(&mut transaction, statements, (progress, ahead), *applied_at)?;
+            if self.ahead.is_some() && ahead.is_none() {
+                behind::caught_up(&mut transaction)?;
+                self.ahead = None;
+            }
+        }
+        if let Some(tables) = &self.behind {
+            behind::write(&mut transaction, tables)?;
         }
         if let Some(event_seq) = self.part {
             write_part(&mut transaction, event_seq)?;
@@ -244,7 +281,7 @@ fn last_batch_id(client: &mut Client) -> Result<i64, PgError> {
 fn write_position(
     transaction: &mut Transaction<'_>,
     statements: &Statements,
-    progress: &Progress,
+    (progress, ahead): (&Progress, Option<u64>),
     applied_at: SystemTime,
 ) -> Result<(), PgError> {
     transaction
@@ -259,6 +296,7 @@ fn write_position(
                 &signed(progress.transaction_seq),
                 &signed(progress.event_seq),
                 &progress.consistent_from(),
+                &ahead.map(signed),
             ],
         )
         .operation("write progress")?;
@@ -352,7 +390,7 @@ fn write_state(
 }
 
 /// A time at the source as the client binds it; `None` before 1970, which no binlog is.
-fn system_time(us: i64) -> Option<SystemTime> {
+pub(super) fn system_time(us: i64) -> Option<SystemTime> {
     let us = u64::try_from(us).ok()?;
     SystemTime::UNIX_EPOCH.checked_add(Duration::from_micros(us))
 }

@@ -18,6 +18,7 @@ use common::shutdown::Shutdown;
 use postgres::Client;
 use postgres::error::SqlState;
 
+use super::behind::{CatchUp, OwnPositions};
 use super::lock::{self, holder};
 use crate::progress::Progress;
 
@@ -141,6 +142,7 @@ pub struct TargetSession {
     pub replica_role: ReplicaRole,
     pub(super) task: String,
     epoch: Option<i64>,
+    pub(super) catch_up: Option<CatchUp>,
 }
 
 impl TargetSession {
@@ -199,6 +201,7 @@ impl TargetSession {
             client,
             task: task.into(),
             epoch: None,
+            catch_up: None,
         })
     }
 
@@ -386,8 +389,9 @@ impl TargetSession {
     ) -> Result<(), SessionError> {
         let epoch = self.epoch.unwrap_or_default();
         // No row updated: the division fails, and with it the transaction.
-        let statement = format!(
-            "set constraints all immediate; \
+        let checkpoint = |own: &str| {
+            format!(
+                "set constraints all immediate; \
              with moved as (update mysql2gp.checkpoint set timeline_id = {timeline_id}, log_id = {log_id}, \
                     file_created = coalesce({file_created}, case when (timeline_id, applied_file) = ({timeline_id}, {file}) \
                                                                  then file_created end), \
@@ -395,21 +399,26 @@ impl TargetSession {
                     consistent_from = {consistent_from}, staging_id = {staging_id}, transaction_seq = {transaction_seq}, event_seq = {event_seq}, \
                     commit_time = {commit_time}, applied_at = clock_timestamp() \
               where task = {task} and epoch = {epoch} returning 1) \
-             select 1 / count(*) from moved; commit",
-            timeline_id = quote_literal(&progress.timeline.id.0),
-            log_id = quote_literal(&progress.timeline.log_id.0),
-            consistent_from = optional_literal(progress.consistent_from().as_deref()),
-            file = quote_literal(progress.position.file.name()),
-            offset = progress.position.offset,
-            file_created =
-                file_created.map_or_else(|| "null".into(), |created| created.to_string()),
-            gtid_set = optional_literal(progress.gtid_set.as_deref()),
-            staging_id = quote_literal(staging_id),
-            transaction_seq = progress.transaction_seq,
-            event_seq = progress.event_seq,
-            commit_time = commit_time(progress.committed_at_us),
-            task = quote_literal(&self.task),
-        );
+             select 1 / count(*) from moved; {own}commit",
+                timeline_id = quote_literal(&progress.timeline.id.0),
+                log_id = quote_literal(&progress.timeline.log_id.0),
+                consistent_from = optional_literal(progress.consistent_from().as_deref()),
+                file = quote_literal(progress.position.file.name()),
+                offset = progress.position.offset,
+                file_created =
+                    file_created.map_or_else(|| "null".into(), |created| created.to_string()),
+                gtid_set = optional_literal(progress.gtid_set.as_deref()),
+                staging_id = quote_literal(staging_id),
+                transaction_seq = progress.transaction_seq,
+                event_seq = progress.event_seq,
+                commit_time = commit_time(progress.committed_at_us),
+                task = quote_literal(&self.task),
+            )
+        };
+        let statement = match self.own_positions(progress, file_created) {
+            OwnPositions::Besides(own) => checkpoint(&own),
+            OwnPositions::Instead(statement) => statement,
+        };
         let result = self.client.batch_execute(&statement);
         if let Err(error) = &result
             && error.code() == Some(&SqlState::DIVISION_BY_ZERO)
@@ -432,7 +441,9 @@ impl TargetSession {
                 constraint: db.constraint().map(str::to_owned),
             })));
         }
-        Ok(result.operation("commit target transaction")?)
+        result.operation("commit target transaction")?;
+        self.note_committed(progress);
+        Ok(())
     }
 
     /// Removes the task's checkpoint.
@@ -511,7 +522,7 @@ pub(crate) fn quote_literal(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 
-fn optional_literal(text: Option<&str>) -> String {
+pub(super) fn optional_literal(text: Option<&str>) -> String {
     text.map_or_else(|| "null".into(), quote_literal)
 }
 
