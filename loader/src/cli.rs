@@ -79,7 +79,7 @@ pub enum Command {
     },
     /// Let a paused table catch up with the others, and go on with them
     ///
-    /// The others wait meanwhile.
+    /// Where that takes long, it and the others take turns.
     Resume {
         /// Source table: NAME (in db) or DB.NAME
         #[arg(value_name = "TABLE")]

@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 
+use common::behind::Behind;
 use common::table::TableName;
 
 /// See the module.
@@ -49,6 +50,36 @@ impl Coverage {
     pub fn is_uniform(&self, transaction_seq: u64) -> bool {
         self.others <= transaction_seq && self.own.values().all(|until| *until <= transaction_seq)
     }
+}
+
+/// Whose turn it is, while tables catch up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// Theirs: the others wait.
+    CatchUp,
+    /// That of the others: these tables are passed over.
+    Others,
+}
+
+impl Turn {
+    /// The other one.
+    pub fn next(self) -> Self {
+        match self {
+            Self::CatchUp => Self::Others,
+            Self::Others => Self::CatchUp,
+        }
+    }
+}
+
+/// A table that is behind, for the status.
+#[derive(Clone, Debug)]
+pub struct Shown {
+    /// As on the target.
+    pub behind: Behind,
+    /// Last transaction of which it has its part.
+    pub transaction_seq: u64,
+    /// Last event of it.
+    pub event_seq: u64,
 }
 
 #[cfg(test)]

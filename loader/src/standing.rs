@@ -2,7 +2,8 @@
 //!
 //! There is one way to start: reading begins at the least position of the checkpoint and the
 //! tables that catch up with it, and each table passes over what it has. Paused tables pass
-//! over everything; staging is kept from the least of their positions on.
+//! over everything, and so do those that catch up while it is the turn of the others; staging
+//! is kept from the least of all positions on.
 
 use std::sync::Arc;
 
@@ -12,7 +13,7 @@ use common::position::BinlogPosition;
 use common::settings::TableList;
 use common::table::TableName;
 
-use crate::coverage::Coverage;
+use crate::coverage::{Coverage, Shown, Turn};
 use crate::fetch::{FetchError, Fetcher, MinerRow, StagingTask, Start};
 use crate::progress::{Progress, Timeline};
 use crate::target::{CatchUp, SessionError, TargetSession};
@@ -28,15 +29,6 @@ pub enum StandingError {
     Session(#[from] SessionError),
 }
 
-/// A table that is behind, for the status.
-#[derive(Clone, Debug)]
-pub struct Shown {
-    /// As on the target.
-    pub behind: Behind,
-    /// Last transaction of which it has its part.
-    pub transaction_seq: u64,
-}
-
 /// See the module.
 #[derive(Debug)]
 pub struct Standing {
@@ -46,7 +38,7 @@ pub struct Standing {
     pub coverage: Coverage,
     /// What the commits are about, where tables catch up.
     pub catch_up: Option<CatchUp>,
-    /// The task's tables that are behind.
+    /// The tables that are behind.
     pub behind: Vec<Shown>,
     /// Last transaction that the other tables have.
     pub reached: u64,
@@ -62,7 +54,7 @@ impl Standing {
         session: &mut TargetSession,
         miner: &MinerRow,
         (checkpoint, behind): (&Checkpoint, Vec<Behind>),
-        (task, listed): (&StagingTask, &TableList),
+        (task, listed, turn): (&StagingTask, &TableList, Turn),
     ) -> Result<Self, StandingError> {
         let own = fetcher.locate(miner, checkpoint)?;
         let mut coverage = Coverage::new(own.transaction_seq);
@@ -76,6 +68,9 @@ impl Standing {
                     caught_up.push(behind.table);
                     continue;
                 }
+                TableState::CatchingUp if turn == Turn::Others => {
+                    coverage.leave_out(behind.table.clone());
+                }
                 TableState::CatchingUp => {
                     coverage.set(behind.table.clone(), start.transaction_seq);
                     catching_up.push((behind.table.clone(), start.transaction_seq));
@@ -86,6 +81,7 @@ impl Standing {
             }
             shown.push(Shown {
                 transaction_seq: start.transaction_seq,
+                event_seq: start.event_seq,
                 behind,
             });
         }
@@ -115,6 +111,13 @@ impl Standing {
         })
     }
 
+    /// Whether tables catch up, now or in the next turn.
+    pub fn is_catching_up(&self) -> bool {
+        self.behind
+            .iter()
+            .any(|shown| shown.behind.state == TableState::CatchingUp)
+    }
+
     /// Says which tables are behind.
     pub fn tell(&self) {
         for Shown { behind, .. } in &self.behind {
@@ -125,7 +128,7 @@ impl Standing {
                     behind.at.applied
                 ),
                 TableState::CatchingUp => log::info!(
-                    "catching up: the other tables wait table={} position={}",
+                    "catching up, by turns with the other tables table={} position={}",
                     behind.table,
                     behind.at.applied
                 ),

@@ -163,6 +163,11 @@ impl Applier {
         Ok(self.session)
     }
 
+    /// Whether the batches are about tables that catch up.
+    pub fn is_catching_up(&self) -> bool {
+        self.session.is_catching_up()
+    }
+
     /// What the status shows as applied at `progress`.
     pub fn shown(&self, progress: Progress) -> Progress {
         self.session.shown(progress)

@@ -11,6 +11,7 @@ use common::shutdown::Shutdown;
 
 use super::CommandError;
 use crate::compact::{CompactError, Compactor, Limits, Pause};
+use crate::coverage::Turn;
 use crate::fetch::{Fetched, Fetcher, Flow, Pass};
 use crate::progress::Progress;
 use crate::round::Contradictions;
@@ -42,7 +43,7 @@ pub fn run(
         &mut session,
         &miner,
         (&checkpoint, behind),
-        (&staging, &settings.tables),
+        (&staging, &settings.tables, Turn::CatchUp),
     )?;
     let compactor = Compactor::new(
         Limits {

@@ -148,7 +148,7 @@ fn say(
         Held::WasPaused => writeln!(out, "{table} was paused already; nothing is changed")?,
         Held::Resumed => writeln!(
             out,
-            "{table} is resumed, {by}; it catches up while the other tables wait"
+            "{table} is resumed, {by}; it catches up, by turns with the other tables where that takes long"
         )?,
         Held::WasNotPaused => writeln!(out, "{table} is not paused; nothing is changed")?,
     }

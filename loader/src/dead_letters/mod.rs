@@ -36,9 +36,9 @@ pub use item::{Item, Op, Refusal, TakenBack};
 pub use letter::{Letter, StagedRow, read_letter, resolve, unresolved_ids, update_refusal};
 pub use locate::Place;
 
+use crate::coverage::Shown;
 use crate::layout::Layout;
 use crate::round::{Net, Round, TableChanges};
-use crate::standing::Shown;
 use crate::target::session::signed;
 use crate::tenure::Tenure;
 use held::{Held, HeldLetter, lookup};

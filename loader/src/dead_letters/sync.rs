@@ -14,7 +14,7 @@ use postgres::{Client, Transaction};
 use super::DeadLetterError;
 use super::identity::{self, COLUMNS, Identity};
 use super::letter::{remove, resolve, restore};
-use crate::standing::Shown;
+use crate::coverage::Shown;
 
 pub(super) fn sync(
     staging: &mut Client,

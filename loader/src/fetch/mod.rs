@@ -265,6 +265,11 @@ impl Fetcher {
         Ok(miner)
     }
 
+    /// Whether an operator asks for something, as the miner's row was read last.
+    pub fn is_asked(&self) -> bool {
+        self.is_asked
+    }
+
     /// The oldest timeline of which staging holds anything, and where it begins to; the
     /// miner's and its position when staging holds nothing.
     ///

@@ -10,6 +10,7 @@ use common::table::TableName;
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::REREAD_INTERVAL;
+use super::turns::{Read, TurnEnd};
 use crate::coverage::Coverage;
 use crate::error::LoaderError;
 use crate::fetch::{Fetched, Fetcher, Flow, Pass, Woken};
@@ -35,6 +36,8 @@ pub(super) enum Finished {
     Reading,
     /// An operator asks for something, or the table list is to be read again.
     Asked,
+    /// It is the turn of other tables.
+    Turn,
 }
 
 /// When reading ends.
@@ -44,6 +47,7 @@ pub(super) struct Ends<'a> {
     pub(super) reload: &'a Reload,
     pub(super) listed: &'a TableList,
     pub(super) coverage: &'a Coverage,
+    pub(super) turn: Option<&'a TurnEnd>,
 }
 
 impl Ends<'_> {
@@ -61,7 +65,11 @@ pub(super) fn run(
     ends: &Ends<'_>,
 ) -> Result<Finished, LoaderError> {
     let Ends {
-        goal, stop, reload, ..
+        goal,
+        stop,
+        reload,
+        turn,
+        ..
     } = ends;
     loop {
         let mut reached = false;
@@ -83,11 +91,17 @@ pub(super) fn run(
             hand_on(fetched, texts)
         })?;
         match pass {
+            Pass::More if turn.is_some_and(|turn| turn.is_over(Read::Part)) => {
+                return Ok(Finished::Turn);
+            }
             Pass::More => {}
             Pass::Asked | Pass::Relisted => return Ok(Finished::Asked),
             Pass::Stopped if reload.requested() => return Ok(Finished::Asked),
             Pass::Stopped => return Ok(Finished::Reading),
             Pass::Drained if reached => return Ok(Finished::Reading),
+            Pass::Drained if turn.is_some_and(|turn| turn.is_over(Read::All)) => {
+                return Ok(Finished::Turn);
+            }
             Pass::Drained => wait(fetcher, Instant::now() + REREAD_INTERVAL, stop, reload)?,
         }
         if stop.requested() {

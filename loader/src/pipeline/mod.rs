@@ -9,14 +9,17 @@
 //! reading and merging run one batch ahead. `apply` runs on the thread that called [`run`].
 //!
 //! Whatever breaks, the flow is taken down and, where a server was merely away, built up again
-//! from the target's checkpoint: there is one way to start, and it is always the same. The
-//! retire thread outlives such outages, since it also reports them.
+//! from the target's checkpoint: there is one way to start, and it is always the same. So it is
+//! when an operator pauses or resumes a table or changes the table list, and when tables that
+//! catch up and the others take turns. The retire thread outlives such outages, since it also reports them.
 
 mod apply_loop;
+mod begin;
 mod compact_loop;
 mod fetch_loop;
 mod lists;
 mod pace;
+mod turns;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -24,7 +27,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{Builder, Scope, ScopedJoinHandle};
 use std::time::{Duration, Instant, SystemTime};
 
-use common::checkpoint::Checkpoint;
 use common::crash::{self, Point};
 use common::error::chain;
 use common::metrics::Metrics;
@@ -35,22 +37,21 @@ use common::settings::Settings;
 use common::shutdown::{Shutdown, Waited};
 use crossbeam_channel::bounded;
 
+use begin::Begin;
 use fetch_loop::{Ends, Finished};
-use lists::{Lists, take_wishes};
+use lists::Lists;
+use turns::TurnEnd;
 
 use crate::apply::Applier;
 use crate::compact::{Compactor, Limits};
-use crate::coverage::Coverage;
-use crate::dead_letters::DeadLetters;
+use crate::coverage::{Coverage, Turn};
 use crate::error::{LoaderError, Server};
-use crate::fetch::{Fetcher, MinerRow, StagingTask};
+use crate::fetch::Fetcher;
 use crate::figures::Figures;
 use crate::progress::StagedPosition;
 use crate::retire::{LoaderState, Report, Reporter, Retirer};
 use crate::round::{Contradictions, Round};
-use crate::route::{Router, ValuePolicy};
-use crate::standing::{self, Standing};
-use crate::start::{self, Surroundings};
+use crate::standing::Standing;
 use crate::target::{SessionError, TargetSession};
 
 /// How far to go.
@@ -97,6 +98,8 @@ pub fn run(
         shutdown,
         reload,
         lists: Lists::new(settings.tables.clone()),
+        turn: Turn::CatchUp,
+        turned: Turned::No,
         reporter: reporter.clone(),
         session: None,
         epoch: None,
@@ -145,6 +148,8 @@ struct Runner<'a> {
     shutdown: &'a Shutdown,
     reload: &'a Reload,
     lists: Lists,
+    turn: Turn,
+    turned: Turned,
     reporter: Reporter,
     /// Kept through an outage of staging: it holds the task's lock.
     session: Option<TargetSession>,
@@ -164,6 +169,15 @@ enum Ended {
     Stopped,
     /// To begin anew: an operator asks for something.
     Again,
+    /// To begin anew: it is the turn of other tables.
+    Turn,
+}
+
+/// Whether a flow goes on where another has ended its turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Turned {
+    Yes,
+    No,
 }
 
 impl Runner<'_> {
@@ -172,12 +186,12 @@ impl Runner<'_> {
         let mut outage: Option<Outage> = None;
         loop {
             match self.flow(&mut outage, &mut backoff) {
-                Ok(Ended::Again) if !self.shutdown.requested() => {
+                Ok(Ended::Again | Ended::Turn) if !self.shutdown.requested() => {
                     outage = None;
                     backoff.reset();
                     continue;
                 }
-                Ok(Ended::Done | Ended::Stopped | Ended::Again) => return Ok(()),
+                Ok(Ended::Done | Ended::Stopped | Ended::Again | Ended::Turn) => return Ok(()),
                 Err(LoaderError::Session(SessionError::Stopped)) => return Ok(()),
                 Err(error) => {
                     if self.applied.swap(false, Ordering::Relaxed) {
@@ -295,138 +309,6 @@ impl Runner<'_> {
         Ok(session)
     }
 
-    /// Finds where to begin; `None` when there is nothing to do.
-    fn find_begin(
-        &mut self,
-        fetcher: &mut Fetcher,
-        session: &mut TargetSession,
-    ) -> Result<Option<Begin>, LoaderError> {
-        let router = Router::new(
-            &self.settings.rules,
-            &self.settings.target.schema,
-            ValuePolicy::of(self.settings),
-        );
-        // Whatever is read from here on stays.
-        fetcher.need_from(None)?;
-        let Some(miner) = self.wait_for_miner(fetcher, None)? else {
-            return Ok(None);
-        };
-        let tenure = fetcher.begin_tenure()?;
-        let task = fetcher.task()?;
-        self.reporter.report(Report::Tenure {
-            tenure: tenure.clone(),
-            staging_id: task.staging_id.clone(),
-        });
-        router
-            .conflict(task.tables.iter().map(|table| &table.name))
-            .map_err(LoaderError::Rules)?;
-        let checkpoint = match session.epoch() {
-            Some(_) => session.checkpoint()?.ok_or_else(|| SessionError::Fenced {
-                task: self.settings.task.name.clone(),
-                epoch: session.epoch().unwrap_or_default(),
-            })?,
-            None => {
-                let surroundings = Surroundings {
-                    settings: self.settings,
-                    task: &task,
-                    miner: &miner,
-                    router: &router,
-                };
-                let checkpoint = start::begin(&surroundings, session, fetcher)?;
-                crash::point(Point::LoaderEpochRaised);
-                checkpoint
-            }
-        };
-        self.lists
-            .follow(&task.staging_id, miner.list_version, self.settings);
-        fetcher.go_by_list(miner.list_version);
-        take_wishes(fetcher, session)?;
-        let mut behind = session.behind(&checkpoint)?;
-        standing::forget_unlisted(session, &mut behind, self.lists.list())?;
-        let Some(miner) = self.wait_for_miner(fetcher, Some(&checkpoint))? else {
-            return Ok(None);
-        };
-        if *self.until == Until::Staged && self.goal.is_none() {
-            self.goal = Some(miner.staged.clone());
-        }
-        let found = Standing::find(
-            fetcher,
-            session,
-            &miner,
-            (&checkpoint, behind),
-            (&task, self.lists.list()),
-        )
-        .map_err(LoaderError::from);
-        let standing = match found {
-            Err(error) if error.is_gap() => {
-                fetcher.need_from(Some(&checkpoint.applied))?;
-                return Err(error);
-            }
-            found => found?,
-        };
-        self.lists.tell(&fetcher.staged_tables()?, &task.tables);
-        standing.tell();
-        let dead_letters = DeadLetters::open(
-            &self.settings.staging,
-            &self.settings.task.name,
-            self.settings.target.dead_letter_limit,
-            (&checkpoint, &standing.behind),
-            tenure,
-            &mut session.client,
-        )?;
-        Ok(Some(Begin {
-            task,
-            router,
-            dead_letters,
-            standing,
-        }))
-    }
-
-    /// The miner's row, once it has a position at or behind `reached`. `None` when asked to
-    /// stop, or with `--once`, which does not wait for the miner.
-    fn wait_for_miner(
-        &self,
-        fetcher: &mut Fetcher,
-        reached: Option<&Checkpoint>,
-    ) -> Result<Option<MinerRow>, LoaderError> {
-        let mut told = false;
-        loop {
-            let miner = fetcher.miner()?;
-            let staged = miner.as_ref().map(|miner| &miner.staged);
-            let there = match (staged, reached) {
-                (None, _) => false,
-                (Some(_), None) => true,
-                // The positions of two timelines do not compare.
-                (Some(staged), Some(reached)) => {
-                    staged.timeline_id != reached.timeline_id || staged.position >= reached.applied
-                }
-            };
-            if there {
-                return Ok(miner);
-            }
-            if *self.until == Until::Staged || self.shutdown.requested() {
-                log::info!(
-                    "nothing to apply: staging is {}",
-                    describe_staged(staged, reached)
-                );
-                return Ok(None);
-            }
-            if reached.is_some() {
-                crash::point(Point::LoaderHealing);
-            }
-            if !told {
-                log::info!(
-                    "waiting for the miner: staging is {}",
-                    describe_staged(staged, reached)
-                );
-                self.reporter.state(LoaderState::Running);
-                told = true;
-            }
-            let until = Instant::now() + REREAD_INTERVAL;
-            fetch_loop::wait(fetcher, until, self.shutdown, &Reload::default())?;
-        }
-    }
-
     fn connected_flow(
         &mut self,
         fetcher: Fetcher,
@@ -440,6 +322,8 @@ impl Runner<'_> {
             dead_letters,
             standing,
         } = begin;
+        let takes_turns = standing.is_catching_up() && *self.until == Until::Stopped;
+        let turn = takes_turns.then(|| TurnEnd::new(self.turn));
         let Standing {
             start,
             coverage,
@@ -447,7 +331,12 @@ impl Runner<'_> {
             behind,
             reached,
         } = standing;
-        log::info!(
+        let level = match self.turned {
+            Turned::No => log::Level::Info,
+            Turned::Yes => log::Level::Debug,
+        };
+        log::log!(
+            level,
             "applying task={} staging={} target={} position={} batch_bytes={}",
             settings.task.name,
             settings.staging.address(),
@@ -461,6 +350,7 @@ impl Runner<'_> {
             at: SystemTime::now(),
             behind,
             reached,
+            turn: self.turn,
         });
         self.reporter.state(LoaderState::Running);
         let stop_at = match self.until {
@@ -490,10 +380,18 @@ impl Runner<'_> {
             task.staging_id,
             fetcher.known_file(),
         );
-        let ended = self.threads((fetcher, coverage), compactor, &mut applier);
+        let ended = self.threads((fetcher, coverage, turn), compactor, &mut applier);
+        self.turned = Turned::No;
+        match &ended {
+            Ok(Ended::Turn) => {
+                self.turn = self.turn.next();
+                self.turned = Turned::Yes;
+            }
+            Ok(_) | Err(_) => self.turn = Turn::CatchUp,
+        }
         match (applier.into_session(), &ended) {
             (Ok(session), Err(error)) => self.keep(session, error),
-            (Ok(session), Ok(Ended::Again)) => self.session = Some(session),
+            (Ok(session), Ok(Ended::Again | Ended::Turn)) => self.session = Some(session),
             (Ok(_), Ok(_)) | (Err(_), _) => {}
         }
         ended
@@ -501,7 +399,7 @@ impl Runner<'_> {
 
     fn threads(
         &self,
-        (mut fetcher, coverage): (Fetcher, Coverage),
+        (mut fetcher, coverage, turn): (Fetcher, Coverage, Option<TurnEnd>),
         compactor: Compactor,
         applier: &mut Applier,
     ) -> Result<Ended, LoaderError> {
@@ -514,6 +412,7 @@ impl Runner<'_> {
         let torn_down = Arc::new(torn_down);
         let goal = self.goal.clone();
         let loader = &self.settings.loader;
+        let turn = turn.as_ref();
         std::thread::scope(|scope| {
             let fetch = spawn_scoped(scope, "fetch", {
                 let torn_down = Arc::clone(&torn_down);
@@ -525,12 +424,13 @@ impl Runner<'_> {
                         reload,
                         listed,
                         coverage: &coverage,
+                        turn,
                     };
                     fetch_loop::run(&mut fetcher, &texts_in, &ends)
                 }
             })?;
             let compact = spawn_scoped(scope, "compact", || {
-                compact_loop::CompactLoop::new(compactor, loader, texts, spares, rounds_in)
+                compact_loop::CompactLoop::new((compactor, turn), loader, texts, spares, rounds_in)
                     .run(self.shutdown)
             })?;
             // The others end in good order, and the status says so, after a panic too.
@@ -541,7 +441,7 @@ impl Runner<'_> {
                     &spares_in,
                     &self.reporter,
                     loader,
-                    &self.applied,
+                    (&self.applied, turn),
                 )
             }))
             .unwrap_or(Err(LoaderError::Panicked { thread: "apply" }));
@@ -560,19 +460,10 @@ impl Runner<'_> {
             let fetched = fetched?;
             Ok(match (compacted?, fetched) {
                 (Ended::Done, Finished::Asked) => Ended::Again,
+                (Ended::Done, Finished::Turn) => Ended::Turn,
                 (ended, _) => ended,
             })
         })
-    }
-}
-
-fn describe_staged(staged: Option<&StagedPosition>, reached: Option<&Checkpoint>) -> String {
-    match (staged, reached) {
-        (Some(staged), Some(reached)) => {
-            format!("at {}, the target at {}", staged.position, reached.applied)
-        }
-        (Some(staged), None) => format!("at {}", staged.position),
-        (None, _) => "empty".into(),
     }
 }
 
@@ -591,12 +482,4 @@ struct Outage {
     server: Server,
     away: Away,
     since: Instant,
-}
-
-/// Where a flow begins.
-struct Begin {
-    task: StagingTask,
-    router: Router,
-    dead_letters: DeadLetters,
-    standing: Standing,
 }

@@ -4,7 +4,7 @@ use common::pg::{Operation as _, PgError};
 use postgres::Transaction;
 
 use super::ledger::system_time;
-use crate::standing::Shown;
+use crate::coverage::Shown;
 use crate::target::session::signed;
 
 const OPERATION: &str = "write the positions of tables";
@@ -17,6 +17,7 @@ pub(super) fn write(transaction: &mut Transaction<'_>, tables: &[Shown]) -> Resu
     for Shown {
         behind,
         transaction_seq,
+        ..
     } in tables
     {
         transaction

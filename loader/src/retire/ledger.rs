@@ -10,9 +10,9 @@ use common::table::TableName;
 use postgres::{Client, GenericClient, Statement, Transaction};
 
 use super::{AppliedBatch, LoaderState, Report, behind};
+use crate::coverage::{Shown, Turn};
 use crate::progress::Progress;
 use crate::round::Counts;
-use crate::standing::Shown;
 use crate::target::holder;
 use crate::target::session::signed;
 use crate::tenure::Tenure;
@@ -45,13 +45,36 @@ pub(super) struct Ledger {
     behind: Option<Vec<Shown>>,
     /// Last transaction that the first one of the paused tables has.
     held_at: Option<u64>,
-    /// Last transaction that those tables have that do not catch up, while others do.
-    ahead: Option<u64>,
+    /// Tables that catch up.
+    catching_up: Option<CatchingUp>,
     statements: Option<Statements>,
     last_batch_id: i64,
     pruned_at: i64,
     /// Whether tables without changes since the overlap are shown as active again.
     overlap_ended: bool,
+}
+
+/// Tables that catch up, while the others wait or go on.
+struct CatchingUp {
+    /// Last transaction and event that the first one of them has, when this began.
+    from: (u64, u64),
+    /// Last transaction that the others had then.
+    reached: u64,
+    turn: Turn,
+}
+
+impl CatchingUp {
+    /// Last transaction and event that all tables have, and the last transaction that the
+    /// others have; `None` once they have the same.
+    fn at(&self, progress: &Progress) -> Option<((u64, u64), u64)> {
+        match self.turn {
+            Turn::Others => Some((self.from, progress.transaction_seq)),
+            Turn::CatchUp if progress.transaction_seq < self.reached => {
+                Some(((progress.transaction_seq, progress.event_seq), self.reached))
+            }
+            Turn::CatchUp => None,
+        }
+    }
 }
 
 struct TableTotals {
@@ -78,8 +101,13 @@ impl Ledger {
 
     /// Last transaction that is known to be applied to all tables, paused ones included.
     pub(super) fn applied_transaction(&self) -> Option<u64> {
+        let catching_up = self
+            .catching_up
+            .as_ref()
+            .map(|catching_up| catching_up.from.0);
+        let least = self.held_at.into_iter().chain(catching_up).min();
         self.applied_transaction
-            .map(|applied| applied.min(self.held_at.unwrap_or(u64::MAX)))
+            .map(|applied| applied.min(least.unwrap_or(u64::MAX)))
     }
 
     pub(super) fn add(&mut self, report: Report) {
@@ -98,13 +126,23 @@ impl Ledger {
                 at,
                 behind,
                 reached,
+                turn,
             } => {
                 self.set_position(progress, at);
-                let held = behind
-                    .iter()
-                    .filter(|shown| shown.behind.state == TableState::Paused);
-                self.held_at = held.clone().map(|shown| shown.transaction_seq).min();
-                self.ahead = (held.count() < behind.len()).then_some(reached);
+                let of = |state| {
+                    let of_state = behind
+                        .iter()
+                        .filter(move |shown| shown.behind.state == state);
+                    of_state
+                        .map(|shown| (shown.transaction_seq, shown.event_seq))
+                        .min()
+                };
+                self.held_at = of(TableState::Paused).map(|(transaction_seq, _)| transaction_seq);
+                self.catching_up = of(TableState::CatchingUp).map(|from| CatchingUp {
+                    from,
+                    reached,
+                    turn,
+                });
                 self.behind = Some(behind);
             }
             Report::Part { event_seq } => self.part = Some(event_seq),
@@ -123,7 +161,7 @@ impl Ledger {
             self.applied_transaction = None;
             self.committed = None;
             self.held_at = None;
-            self.ahead = None;
+            self.catching_up = None;
         }
         self.tenure = Some((tenure, staging_id));
     }
@@ -206,17 +244,27 @@ impl Ledger {
             return Ok(());
         }
         if let Some((progress, applied_at)) = &self.position {
-            let ahead = self.ahead.filter(|ahead| progress.transaction_seq < *ahead);
-            write_position(&mut transaction, statements, (progress, ahead), *applied_at)?;
-            if self.ahead.is_some() && ahead.is_none() {
+            let own = (progress.transaction_seq, progress.event_seq);
+            let standing = self.catching_up.as_ref().map(|tables| tables.at(progress));
+            let (applied, ahead) = match standing.flatten() {
+                Some((applied, ahead)) => (applied, Some(ahead)),
+                None => (own, None),
+            };
+            write_position(
+                &mut transaction,
+                statements,
+                (progress, applied, ahead),
+                *applied_at,
+            )?;
+            if standing == Some(None) {
                 behind::caught_up(&mut transaction)?;
-                self.ahead = None;
+                self.catching_up = None;
             }
         }
         if let Some(tables) = &self.behind {
             behind::write(&mut transaction, tables)?;
         }
-        if let Some(event_seq) = self.part {
+        if let Some(event_seq) = self.part.filter(|_| self.catching_up.is_none()) {
             write_part(&mut transaction, event_seq)?;
         }
         for (name, totals) in &self.tables {
@@ -281,7 +329,7 @@ fn last_batch_id(client: &mut Client) -> Result<i64, PgError> {
 fn write_position(
     transaction: &mut Transaction<'_>,
     statements: &Statements,
-    (progress, ahead): (&Progress, Option<u64>),
+    (progress, applied, ahead): (&Progress, (u64, u64), Option<u64>),
     applied_at: SystemTime,
 ) -> Result<(), PgError> {
     transaction
@@ -293,8 +341,8 @@ fn write_position(
                 &progress.gtid_set,
                 &progress.committed_at_us.and_then(system_time),
                 &applied_at,
-                &signed(progress.transaction_seq),
-                &signed(progress.event_seq),
+                &signed(applied.0),
+                &signed(applied.1),
                 &progress.consistent_from(),
                 &ahead.map(signed),
             ],

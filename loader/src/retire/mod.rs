@@ -22,9 +22,9 @@ use postgres::Client;
 use postgres::error::SqlState;
 
 use crate::apply::AppliedTable;
+use crate::coverage::{Shown, Turn};
 use crate::figures::Figures;
 use crate::progress::Progress;
-use crate::standing::Shown;
 use crate::tenure::Tenure;
 use ledger::Ledger;
 use segments::Segments;
@@ -108,6 +108,8 @@ pub enum Report {
         behind: Vec<Shown>,
         /// Last transaction that the others have.
         reached: u64,
+        /// Whose turn it is.
+        turn: Turn,
     },
     /// A batch is written up to this event and not committed yet.
     Part {

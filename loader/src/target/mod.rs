@@ -2,12 +2,15 @@
 
 pub mod behind;
 
+mod catch_up;
+
 pub mod catalog;
 
 mod lock;
 
 pub mod session;
 
-pub use behind::{CatchUp, Held, Wish};
+pub use behind::{Held, Wish};
+pub use catch_up::CatchUp;
 pub use lock::holder;
 pub use session::{CommitRefused, SessionError, TargetSession};

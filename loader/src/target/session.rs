@@ -18,7 +18,8 @@ use common::shutdown::Shutdown;
 use postgres::Client;
 use postgres::error::SqlState;
 
-use super::behind::{CatchUp, OwnPositions};
+use super::behind::OwnPositions;
+use super::catch_up::CatchUp;
 use super::lock::{self, holder};
 use crate::progress::Progress;
 

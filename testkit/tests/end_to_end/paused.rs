@@ -6,7 +6,7 @@ use testkit::{Flavor, MysqlServer, Program, TaskFiles, wait_until};
 
 use crate::rig::{
     DATABASE, Rig, SOON, Task, assert_calm, assert_ends, assert_says, assert_stops, launch, loader,
-    miner,
+    miner, warnings,
 };
 
 /// Runs a command to its end; what it prints.
@@ -423,4 +423,78 @@ fn what_a_paused_table_waits_for_and_the_source_has_purged_needs_an_operator() {
             "load the tables anew",
         ],
     );
+}
+
+#[test]
+fn tables_that_catch_up_for_long_take_turns_with_the_others() {
+    let rig = Rig::start();
+    let mut task = rig.small_task("turns");
+    rig.source_sql(&["create table u (id int primary key, v varchar(20))"]);
+    // A slow table: each batch takes a while.
+    rig.target_sql(
+        &task,
+        "create table u (id integer primary key, v varchar(20)); \
+         create function slow() returns trigger language plpgsql as \
+         $$ begin perform pg_sleep(0.3); return null; end $$; \
+         create trigger slow after insert on t execute function slow(); \
+         alter table t enable always trigger slow",
+    );
+    task.config = task.config.set("binlogloader", "batch_bytes", 2000);
+    let files = task.config.write();
+    let (mut mining, mut loading) = (miner(&files, &[]), loader(&files, &[]));
+    rig.source_sql(&["insert into u values (0, 'zero')"]);
+    rig.wait_applied(&task, &mut [&mut mining, &mut loading]);
+    hold(&files, &["pause", "t"], &["paused"]);
+    for id in 0..1200 {
+        rig.source_sql(&[&format!("insert into t values ({id}, 'a row')")]);
+    }
+    rig.wait_applied(&task, &mut [&mut mining, &mut loading]);
+    hold(&files, &["resume", "t"], &["resumed"]);
+    let mut turns = 0;
+    for id in 1.. {
+        let row = format!("insert into u values ({id}, 'at once')");
+        rig.source_sql(&[&row]);
+        wait_until(SOON, "the row", || {
+            rig.target_value(&task, &format!("select count(*) from u where id = {id}")) == "1"
+        });
+        if behind(&rig, &task).is_empty() {
+            break;
+        }
+        turns += 1;
+        let lags = "(select l.ahead_transaction is null or l.ahead_transaction >= l.transaction_seq from mysql2gp.loader l)";
+        assert_eq!(
+            rig.staging.value(&task.staging, &format!("select {lags}")),
+            "t"
+        );
+        assert_eq!(table_of(&rig, &task, "t", "state"), "active");
+    }
+    // What the other table had was applied in between.
+    assert!(turns > 1, "{turns}");
+    wait_caught_up(&rig, &task, &mut [&mut mining, &mut loading]);
+    rig.assert_equal(&task, &["t", "u"]);
+    assert_eq!(warnings(&loading, ""), 0);
+    assert_stops(&mut mining);
+    assert_stops(&mut loading);
+}
+
+#[test]
+fn a_loader_that_waits_for_the_miner_takes_up_what_is_asked_too() {
+    let rig = Rig::start();
+    let task = rig.small_task("waiting");
+    let files = task.config.write();
+    let (mut mining, mut loading) = (miner(&files, &[]), loader(&files, &[]));
+    rig.source_sql(&["insert into t values (1, 'one')"]);
+    rig.wait_applied(&task, &mut [&mut mining, &mut loading]);
+    assert_stops(&mut loading);
+    assert_stops(&mut mining);
+    // Staging is an older copy: a little before the checkpoint.
+    rig.staging.sql(
+        &task.staging,
+        "update mysql2gp.miner set staged_pos = 4, staged_file = 'mysql-bin.000001'",
+    );
+    let mut loading = loader(&files, &[]);
+    loading.wait_log("waiting for the miner", SOON);
+    hold(&files, &["pause", "t"], &["the running loader"]);
+    hold(&files, &["resume", "t"], &["the running loader"]);
+    assert_stops(&mut loading);
 }

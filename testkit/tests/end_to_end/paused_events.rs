@@ -273,3 +273,24 @@ fn shards_that_are_kept_apart_can_be_paused_and_others_not() {
     );
     assert_stops(&mut mining);
 }
+
+#[test]
+fn a_miner_that_waits_for_space_names_the_tables_that_keep_it() {
+    let rig = Rig::start();
+    let task = rig.small_task("space");
+    let files = task.config.write();
+    let (mut mining, mut loading) = (miner(&files, &[]), loader(&files, &[]));
+    rig.source_sql(&["insert into t values (1, 'one')"]);
+    rig.wait_applied(&task, &mut [&mut mining, &mut loading]);
+    hold(&files, &["pause", "t"], &["paused"]);
+    assert_stops(&mut mining);
+    let short = task
+        .config
+        .set("binlogminer", "staging_soft_limit", 1)
+        .write();
+    let mut mining = miner(&short, &[]);
+    rig.source_sql(&["insert into t values (2, 'two')"]);
+    mining.wait_log("paused=app.t", SOON);
+    assert_stops(&mut mining);
+    assert_stops(&mut loading);
+}

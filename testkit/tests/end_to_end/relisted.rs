@@ -3,7 +3,7 @@
 use std::fs;
 
 use testkit::workload::TABLES;
-use testkit::{Flavor, Program, TaskFiles, wait_until};
+use testkit::{Flavor, MysqlServer, Program, TaskFiles, wait_until};
 
 use crate::paused::{Site, behind, command, hold};
 use crate::rig::{DATABASE, Rig, SOON, assert_calm, assert_ends, assert_stops, loader, miner};
@@ -241,4 +241,39 @@ fn a_paused_table_that_is_taken_out_of_the_list_is_forgotten() {
     assert_stops(&mut loading);
     command(&files, &["reset", "--yes"]);
     assert_eq!(behind(&rig, &task), "");
+}
+
+#[test]
+fn a_table_that_changed_while_it_was_not_listed_is_read_as_it_is_now() {
+    // The log does not tell names of columns.
+    let source = MysqlServer::builder(Flavor::MariaDb1011)
+        .arg("--binlog-row-metadata=NO_LOG")
+        .start();
+    let rig = Rig::new(source);
+    let mut task = rig.small_task("relisted");
+    let columns = "(id integer primary key, a varchar(20), b varchar(20))";
+    rig.source_sql(&[&format!("create table late {columns}")]);
+    rig.target_sql(&task, &format!("create table late {columns}"));
+    task.config = task.config.tables(&["t", "late"]);
+    let files = task.config.write();
+    let (mut mining, mut loading) = (miner(&files, &[]), loader(&files, &[]));
+    rig.source_sql(&["insert into late values (1, 'a', 'b')"]);
+    rig.wait_applied(&task, &mut [&mut mining, &mut loading]);
+    relist(&files, &["t"], &mut [&mut mining, &mut loading]);
+    mining.wait_log("no longer listed", SOON);
+    rig.source_sql(&[
+        "alter table late rename column a to c",
+        "alter table late rename column b to a",
+        "alter table late rename column c to b",
+        "insert into t values (1, 'one')",
+    ]);
+    rig.wait_applied(&task, &mut [&mut mining, &mut loading]);
+    relist(&files, &["t", "late"], &mut [&mut mining, &mut loading]);
+    mining.wait_log("newly listed", SOON);
+    rig.source_sql(&["insert into late (id, a, b) values (2, 'new a', 'new b')"]);
+    rig.wait_applied(&task, &mut [&mut mining, &mut loading]);
+    let row = "select a || ', ' || b from late where id = 2";
+    assert_eq!(rig.target_value(&task, row), "new a, new b");
+    assert_stops(&mut mining);
+    assert_stops(&mut loading);
 }
