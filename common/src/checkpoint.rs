@@ -111,6 +111,14 @@ pub enum CheckpointError {
         /// The column.
         column: &'static str,
     },
+    /// The same of a table's own position.
+    #[error(
+        "mysql2gp.checkpoint_tables on the target: column {column} does not hold what the loader writes"
+    )]
+    MalformedTable {
+        /// The column.
+        column: &'static str,
+    },
 }
 
 impl CheckpointError {
@@ -118,7 +126,9 @@ impl CheckpointError {
     pub fn class(&self) -> crate::error::ErrorClass {
         match self {
             Self::Pg(error) => error.class(),
-            Self::Malformed { .. } => crate::error::ErrorClass::Operator,
+            Self::Malformed { .. } | Self::MalformedTable { .. } => {
+                crate::error::ErrorClass::Operator
+            }
         }
     }
 }

@@ -122,6 +122,14 @@ points! {
     LoaderAfterCommit = "loader-after-commit",
     /// The position was moved over what is filtered out.
     LoaderAdvanced = "loader-advanced",
+    /// A table's pause or its end is written, not committed.
+    LoaderHolding = "loader-holding",
+    /// The same, committed; who asked is not told.
+    LoaderHeld = "loader-held",
+    /// Of tables that catch up, a batch is committed.
+    LoaderCatchingUp = "loader-catching-up",
+    /// The last one of them is.
+    LoaderCaughtUp = "loader-caught-up",
     /// Before the staging copy of the applied position.
     LoaderBeforeProgress = "loader-before-progress",
     /// The copy is written, not committed.

@@ -16,6 +16,8 @@ pub mod staging;
 
 pub mod checkpoint;
 
+pub mod behind;
+
 // Connections to PostgreSQL.
 pub mod secret;
 
@@ -34,6 +36,8 @@ pub mod error;
 pub mod retry;
 
 pub mod shutdown;
+
+pub mod reload;
 
 // Figures for Prometheus and statsd.
 pub mod metrics;

@@ -7,7 +7,8 @@ use common::position::BinlogPosition;
 
 /// Applies the changes that binlog_miner has staged to the target PostgreSQL.
 ///
-/// Runs until stopped: SIGTERM and SIGINT finish the open batch. The log goes to stderr.
+/// Runs until stopped: SIGTERM and SIGINT finish the open batch, SIGHUP has it read the table
+/// list again. The log goes to stderr.
 ///
 /// Exit codes: 0 clean; 1 failed, a restart may help; 2 usage or configuration; 3 a person must
 /// act first, the message says how.
@@ -62,6 +63,30 @@ pub enum Command {
         /// Position that the loader has stopped at
         #[arg(value_name = "FILE:POS")]
         position: BinlogPosition,
+    },
+    /// Hold a table back while the others go on
+    ///
+    /// Its changes wait in staging, in order, until it is resumed; its position is kept on the
+    /// target. Works beside a running loader, which takes it up between two batches, and
+    /// without one.
+    Pause {
+        /// Source table: NAME (in db) or DB.NAME
+        #[arg(value_name = "TABLE")]
+        table: String,
+        /// How long to wait for a running loader
+        #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+        timeout: u64,
+    },
+    /// Let a paused table catch up with the others, and go on with them
+    ///
+    /// Where that takes long, it and the others take turns.
+    Resume {
+        /// Source table: NAME (in db) or DB.NAME
+        #[arg(value_name = "TABLE")]
+        table: String,
+        /// How long to wait for a running loader
+        #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+        timeout: u64,
     },
     /// List, retry or discard rows that the target refused
     ///

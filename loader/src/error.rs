@@ -12,6 +12,7 @@ use crate::compact::CompactError;
 use crate::dead_letters::DeadLetterError;
 use crate::fetch::FetchError;
 use crate::route::RouteError;
+use crate::standing::StandingError;
 use crate::target::SessionError;
 
 /// A server that the loader may have to wait for.
@@ -116,6 +117,15 @@ pub enum LoaderError {
         #[source]
         source: std::io::Error,
     },
+}
+
+impl From<StandingError> for LoaderError {
+    fn from(error: StandingError) -> Self {
+        match error {
+            StandingError::Fetch(error) => Self::Fetch(error),
+            StandingError::Session(error) => Self::Session(error),
+        }
+    }
 }
 
 impl From<ApplyError> for LoaderError {

@@ -5,6 +5,7 @@
 
 use std::time::{Duration, Instant};
 
+use common::behind::TableState;
 use common::metrics::{Metrics, Timing, Wanted};
 use common::pg::{Operation as _, PgError};
 use common::position::BinlogPosition;
@@ -44,6 +45,7 @@ pub struct Figures {
     backlog_transactions: Gauge,
     backlog_rows: Gauge,
     dead_letters: Gauge,
+    paused_tables: Gauge,
     read_at: Option<Instant>,
 }
 
@@ -120,6 +122,7 @@ impl Figures {
                 "dead_letters",
                 "rows that the target refused and nobody has settled",
             ),
+            paused_tables: metrics.gauge("paused_tables", "tables that are paused"),
             read_at: None,
         };
         for state in LoaderState::ALL.iter().filter(|state| state.is_waiting()) {
@@ -133,6 +136,15 @@ impl Figures {
         self.queued_reports.set(gauge(waiting as u64));
         match report {
             Report::State(state, _) => self.enter(*state),
+            Report::Begin {
+                progress, behind, ..
+            } => {
+                self.position(&progress.position, progress.committed_at_us);
+                let paused = behind
+                    .iter()
+                    .filter(|shown| shown.behind.state == TableState::Paused);
+                self.paused_tables.set(gauge(paused.count() as u64));
+            }
             Report::Position(progress, _) => {
                 self.position(&progress.position, progress.committed_at_us);
             }

@@ -6,6 +6,8 @@
 // Vocabulary: positions, tables prepared for the merge, and net changes.
 pub mod progress;
 
+pub mod coverage;
+
 pub mod layout;
 
 pub mod round;
@@ -40,6 +42,8 @@ pub mod figures;
 
 // What runs the stages: where to begin, threads and channels, the log's progress line.
 pub mod start;
+
+pub mod standing;
 
 pub mod pipeline;
 

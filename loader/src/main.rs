@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use clap::Parser as _;
 use common::error::{ErrorClass, chain, exit_code_of};
+use common::reload::Reload;
 use common::settings::{ProcessEnvironment, Settings, config_path};
 use common::shutdown::Shutdown;
 use loader::cli::{Cli, Command, DeadLetters};
 use loader::command::status::Format;
 use loader::command::{self, CommandError, Confirmed, dead_letters};
 use loader::pipeline::{self, Until};
+use loader::target::Wish;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -52,6 +54,13 @@ fn run(cli: &Cli, settings: &Settings) -> ExitCode {
             }
         };
     }
+    let reload = match Reload::on_signal() {
+        Ok(reload) => reload,
+        Err(error) => {
+            log::error!("failed to install signal handlers: {error}");
+            return ErrorClass::Failed.exit_code();
+        }
+    };
     let until = match (cli.once, &cli.until) {
         (true, _) => Until::Staged,
         (false, Some(position)) => Until::Position(position.clone()),
@@ -70,7 +79,7 @@ fn run(cli: &Cli, settings: &Settings) -> ExitCode {
         settings.path.display()
     );
     log_settings(settings);
-    match pipeline::run(settings, &until, &shutdown) {
+    match pipeline::run(settings, &until, &shutdown, &reload) {
         Ok(()) => {
             log::info!("binlog_loader stopped");
             ExitCode::SUCCESS
@@ -121,6 +130,14 @@ fn run_command(
             command::reset::run(settings, confirmed_by(*yes), shutdown, out)?;
         }
         Command::Ack { position } => command::ack::run(settings, position, shutdown, out)?,
+        Command::Pause { table, timeout } => {
+            let asked = (Wish::Pause, table.as_str(), Duration::from_secs(*timeout));
+            command::pause::run(settings, asked, shutdown, out)?;
+        }
+        Command::Resume { table, timeout } => {
+            let asked = (Wish::Resume, table.as_str(), Duration::from_secs(*timeout));
+            command::pause::run(settings, asked, shutdown, out)?;
+        }
         Command::DeadLetters { command } => match command {
             DeadLetters::List { json } => dead_letters::list(settings, format_of(*json), out)?,
             DeadLetters::Retry { ids } => return dead_letters::retry(settings, ids, out),

@@ -143,12 +143,13 @@ impl Spoken {
                 checkpoint
             }
         };
-        let start = fetcher.seek(&miner, &checkpoint).unwrap();
+        let start = fetcher.locate(&miner, &checkpoint).unwrap();
+        fetcher.seek(&start, &checkpoint.timeline_id);
         let dead_letters = DeadLetters::open(
             &self.conninfo("staging"),
             &self.bench.name,
             self.dead_letter_limit,
-            &checkpoint,
+            (&checkpoint, &[]),
             tenure,
             &mut session.client,
         )
@@ -229,6 +230,7 @@ fn fetch_all(fetcher: &mut Fetcher) -> Vec<Fetched> {
         match pass.unwrap() {
             Pass::More => {}
             Pass::Drained | Pass::Stopped => return all,
+            pass @ (Pass::Asked | Pass::Relisted) => panic!("{pass:?}: nobody asks here"),
         }
     }
 }

@@ -8,6 +8,7 @@ use common::table::{
     Column, ColumnType, DefinitionId, IntegerWidth, Key, Sign, TableDefinition, TableName,
 };
 use postgres::Client;
+use postgres::error::SqlState;
 
 /// Database of the source.
 pub(crate) const DATABASE: &str = "shop";

@@ -9,7 +9,7 @@ use common::position::BinlogPosition;
 ///
 /// Reads row events, decodes them and stages whole source transactions with their binlog
 /// position; binlog_loader applies them to the target. Runs until SIGTERM or SIGINT, which
-/// finishes the open work; a second one aborts.
+/// finishes the open work; a second one aborts. SIGHUP has it read the table list again.
 ///
 /// Exit codes: 0 clean; 1 failed, a restart may help; 2 usage or configuration; 3 an operator
 /// must act, a restart will not help.

@@ -106,6 +106,31 @@ pub enum MinerError {
     /// The loader needs what is no longer staged.
     #[error("the loader needs changes that are no longer staged")]
     AskedBack,
+    /// The table list is to be read again.
+    #[error("the table list is read again; starting over")]
+    Relist,
+    /// Staging is lost, and tables wait at positions that no longer can be told.
+    #[error(
+        "tables {} are behind the target's checkpoint at positions of another server's log, and staging no longer holds \
+         what they wait for: start the miner on that server, if it still has its log; or take the tables out of the \
+         list, start again, and load and list them anew",
+        list(tables)
+    )]
+    Elsewhere {
+        /// The tables.
+        tables: Vec<TableName>,
+    },
+    /// Rows of a newly listed table may lie in transactions that were mined without it.
+    #[error(
+        "tables {} are new in the list, and XA transactions that were prepared before are open, of which their rows \
+         were not staged: commit or roll those back at the source (XA RECOVER), let the miner pass them with the old \
+         list, and list the tables then",
+        list(tables)
+    )]
+    PreparedBefore {
+        /// The tables.
+        tables: Vec<TableName>,
+    },
     /// `--once` could not reach a server in time.
     #[error("gave up after {seconds} s: {reason}")]
     GaveUp {
@@ -191,14 +216,22 @@ impl MinerError {
             | Self::Refused { .. }
             | Self::Fenced { .. }
             | Self::OtherStart { .. }
+            | Self::Elsewhere { .. }
+            | Self::PreparedBefore { .. }
             | Self::StagingFull { .. } => ErrorClass::Operator,
             Self::Held { .. }
             | Self::GaveUp { .. }
             | Self::Stopping
             | Self::AskedBack
+            | Self::Relist
             | Self::Thread { .. }
             | Self::Output(_)
             | Self::Signals(_) => ErrorClass::Failed,
         }
     }
+}
+
+fn list(tables: &[TableName]) -> String {
+    let names: Vec<String> = tables.iter().map(ToString::to_string).collect();
+    names.join(", ")
 }

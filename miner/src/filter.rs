@@ -106,9 +106,9 @@ enum Keyless {
 
 impl FilterSettings {
     /// The part of the settings that the filter needs.
-    pub fn new(settings: &Settings) -> Self {
+    pub fn new(settings: &Settings, list: &TableList) -> Self {
         Self {
-            list: settings.tables.clone(),
+            list: list.clone(),
             nul_byte: match settings.miner.nul_byte {
                 NulByte::Error => NulBytePolicy::Error,
                 NulByte::Strip => NulBytePolicy::Strip,

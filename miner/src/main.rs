@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::Parser as _;
 use common::error::{chain, exit_code_of};
 use common::logging;
+use common::reload::Reload;
 use common::settings::{ProcessEnvironment, Settings, config_path};
 use common::shutdown::Shutdown;
 use crossbeam_channel::{RecvTimeoutError, bounded, select};
@@ -36,7 +37,8 @@ fn run(cli: &Cli) -> Result<ExitCode, MinerError> {
         Some(Command::Check) => check::run(&settings),
         None => {
             let bound = pipeline::Bound::new(cli.once, cli.until.clone());
-            mine(settings, bound, shutdown).map(|()| ExitCode::SUCCESS)
+            let reload = Reload::on_signal().map_err(MinerError::Signals)?;
+            mine(settings, bound, shutdown, reload).map(|()| ExitCode::SUCCESS)
         }
     }
 }
@@ -46,7 +48,12 @@ fn run(cli: &Cli) -> Result<ExitCode, MinerError> {
 const STOP_TIME: Duration = Duration::from_millis(800);
 
 /// Mines in a thread of its own, so that a stop need not wait for what it waits for.
-fn mine(settings: Settings, bound: pipeline::Bound, shutdown: Shutdown) -> Result<(), MinerError> {
+fn mine(
+    settings: Settings,
+    bound: pipeline::Bound,
+    shutdown: Shutdown,
+    reload: Reload,
+) -> Result<(), MinerError> {
     const NAME: &str = "pipeline";
     let (ended, wait_end) = bounded(1);
     let stop = shutdown.clone();
@@ -54,7 +61,7 @@ fn mine(settings: Settings, bound: pipeline::Bound, shutdown: Shutdown) -> Resul
         .name(NAME.into())
         .spawn(move || {
             // Nobody waits any more when the stop took too long.
-            let _ = ended.send(pipeline::run(&settings, &bound, &shutdown));
+            let _ = ended.send(pipeline::run(&settings, &bound, &shutdown, &reload));
         })
         .map_err(|_| MinerError::Thread { name: NAME })?;
     select! {

@@ -57,6 +57,11 @@ impl Parked {
         }
     }
 
+    /// Whether nothing is parked.
+    pub fn is_empty(&self) -> bool {
+        self.transactions.is_empty()
+    }
+
     /// Parks a transaction under its identifier.
     ///
     /// # Errors

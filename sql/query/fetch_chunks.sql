@@ -15,14 +15,16 @@ select null::bigint as chunk_seq,
        m.event_seq,
        m.chunk_seq as staged_chunk_seq,
        (select coalesce(max(d.definition_id), 0) from mysql2gp.definition d) as last_definition,
-       (select t.tenure::text from mysql2gp.tenure t) as tenure
+       (select t.tenure::text from mysql2gp.tenure t) as tenure,
+       exists (select 1 from mysql2gp.wish w where w.answer is null) as wish,
+       m.list_version
   from mysql2gp.miner m
  union all
 select c.chunk_seq,
        c.first_transaction_seq,
        c.first_event_seq,
        c.payload,
-       null, null, null, null, null, null, null, null, null, null, null
+       null, null, null, null, null, null, null, null, null, null, null, null, null
   from (select s.chunk_seq,
                s.first_transaction_seq,
                s.first_event_seq,

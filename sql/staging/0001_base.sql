@@ -44,6 +44,8 @@ create table mysql2gp.miner (
     transaction_seq     bigint not null default 0,
     event_seq           bigint not null default 0,
     chunk_seq           bigint not null default 0,
+    table_list          text,
+    list_version        bigint not null default 0,
     last_error          text,
     last_error_at       timestamptz,
     check ((staged_file is null) = (staged_pos is null))
@@ -63,6 +65,8 @@ comment on column mysql2gp.miner.caught_up is 'whether the source had nothing mo
 comment on column mysql2gp.miner.transaction_seq is 'number of the last staged transaction';
 comment on column mysql2gp.miner.event_seq is 'number of the last staged event';
 comment on column mysql2gp.miner.chunk_seq is 'number of the last staged chunk';
+comment on column mysql2gp.miner.list_version is 'rises with each new table_list; the loader then reads its own again';
+comment on column mysql2gp.miner.table_list is 'the table list in force, as JSON pairs of database and table; what it selects is staged';
 insert into mysql2gp.miner default values;
 
 -- The loader's state and a copy of its applied position (the target's checkpoint is the authority). One row.
@@ -80,6 +84,7 @@ create table mysql2gp.loader (
     transaction_seq     bigint not null default 0,
     event_seq           bigint not null default 0,
     consistent_from     text,
+    ahead_transaction   bigint,
     needs_from          text,
     last_error          text,
     last_error_at       timestamptz
@@ -87,9 +92,39 @@ create table mysql2gp.loader (
 comment on table mysql2gp.loader is 'what the loader has applied, copied from the target for inspection';
 comment on column mysql2gp.loader.needs_from is
     'FILE:POS of the target''s checkpoint while staging does not reach back to it: the miner is asked to mine from there';
-comment on column mysql2gp.loader.transaction_seq is 'last applied transaction, in this staging''s numbering';
+comment on column mysql2gp.loader.transaction_seq is
+    'last transaction up to which everything is applied but for paused tables, in this staging''s numbering';
+comment on column mysql2gp.loader.ahead_transaction is
+    'last transaction that is applied to all other tables, while some catch up; else null';
 comment on column mysql2gp.loader.event_seq is 'last applied event, or last written one of a large transaction that is not committed yet';
 insert into mysql2gp.loader default values;
+
+-- Tables that are behind, copied from the target (mysql2gp.checkpoint_tables) for inspection.
+create table mysql2gp.behind (
+    database_name   text not null,
+    table_name      text not null,
+    state           text not null check (state in ('paused', 'catching_up')),
+    applied_file    text not null,
+    applied_pos     bigint not null,
+    transaction_seq bigint not null,
+    changed_at      timestamptz not null,
+    primary key (database_name, table_name)
+);
+comment on table mysql2gp.behind is 'tables that are paused, or catch up with the others since they were resumed';
+comment on column mysql2gp.behind.applied_file is 'everything of the table up to here is applied; of one that catches up, when that began';
+comment on column mysql2gp.behind.transaction_seq is 'last transaction of which the table has its part, in this staging''s numbering';
+
+-- What an operator asks of a running loader. Taken when it begins a flow, and removed by who asked.
+create table mysql2gp.wish (
+    wish_id       bigserial primary key,
+    wish          text not null check (wish in ('pause', 'resume')),
+    database_name text not null,
+    table_name    text not null,
+    asked_at      timestamptz not null default now(),
+    answer        text
+);
+comment on table mysql2gp.wish is 'tables to be paused or resumed, for the loader that runs';
+comment on column mysql2gp.wish.answer is 'what the loader did; null until it has';
 
 -- Apart from mysql2gp.loader, whose row a frozen loader may keep locked.
 create table mysql2gp.tenure (
@@ -119,9 +154,12 @@ create table mysql2gp.replicated_table (
     database_name text not null,
     table_name    text not null,
     key_columns   text[] not null,
+    listed_behind bigint,
     primary key (database_name, table_name)
 );
 comment on table mysql2gp.replicated_table is 'tables that the list selects; written by the miner';
+comment on column mysql2gp.replicated_table.listed_behind is
+    'last transaction that was staged when the table came into the list; null when it was there from the beginning';
 
 -- Prepared XA transactions: their lines stand in the place of their XA COMMIT when that comes.
 create table mysql2gp.prepared (
@@ -307,6 +345,18 @@ language sql stable strict parallel safe as $$
 $$;
 comment on function mysql2gp.oldest_commit_behind(bigint) is 'commit time of the first transaction behind this number';
 
+-- Seconds since the commit of the oldest staged transaction behind number applied; 0 when there is none.
+create function mysql2gp.lag_behind(applied bigint) returns numeric
+language sql stable strict parallel safe as $$
+    select coalesce(
+               (select greatest(0, extract(epoch from now() - mysql2gp.oldest_commit_behind(applied)))::numeric
+                  from mysql2gp.miner m
+                 where m.transaction_seq > applied),
+               0)
+$$;
+comment on function mysql2gp.lag_behind(bigint) is
+    'how old a table is that has everything up to this transaction, in seconds; 0 when nothing is staged behind it';
+
 -- An object of column names and canonical values.
 create function mysql2gp.object(names text[], cells text[]) returns jsonb
 language sql immutable parallel safe as $$
@@ -491,7 +541,8 @@ select r.database_name,
        p.target_table,
        r.key_columns,
        case
-           when p.state in ('paused', 'failed') then p.state
+           when p.state = 'failed' then p.state
+           when w.state = 'paused' then w.state
            when h.letters > 0 then 'held'
            else coalesce(p.state, 'active')
        end as state,
@@ -501,10 +552,15 @@ select r.database_name,
        coalesce(p.applied_rows, 0) as applied_rows,
        round((p.inserts + p.updates + p.deletes)::numeric / nullif(p.applied_rows, 0), 2) as merge_ratio,
        p.last_commit_time,
-       b.lag::numeric(18, 3) as lag_seconds,
+       (case w.state
+            when 'paused' then mysql2gp.lag_behind(w.transaction_seq)
+            when 'catching_up' then b.catching_up
+            else b.others
+        end)::numeric(18, 3) as lag_seconds,
        coalesce(p.last_error, h.last_error) as last_error
   from mysql2gp.replicated_table r
   left join mysql2gp.table_progress p using (database_name, table_name)
+  left join mysql2gp.behind w using (database_name, table_name)
  cross join lateral (
        select count(*) as letters,
               count(*) || ' dead letters, the last one: ' || (array_agg(e.error order by e.id desc))[1] as last_error
@@ -513,12 +569,9 @@ select r.database_name,
           and e.table_name = r.table_name
           and e.resolved_at is null) h
  cross join (
-       select case
-                  when l.transaction_seq >= m.transaction_seq then 0
-                  else greatest(0, extract(epoch from now() - mysql2gp.oldest_commit_behind(l.transaction_seq)))
-              end as lag
-         from mysql2gp.miner m
-        cross join mysql2gp.loader l) b;
+       select mysql2gp.lag_behind(l.transaction_seq) as catching_up,
+              mysql2gp.lag_behind(coalesce(l.ahead_transaction, l.transaction_seq)) as others
+         from mysql2gp.loader l) b;
 comment on view mysql2gp.tables is 'replicated tables and what was applied to them in this staging''s lifetime';
 comment on column mysql2gp.tables.database_name is 'database at the source';
 comment on column mysql2gp.tables.table_name is 'table at the source';
@@ -531,7 +584,9 @@ comment on column mysql2gp.tables.deletes is 'deletes applied, before merging';
 comment on column mysql2gp.tables.applied_rows is 'net changes written to the target';
 comment on column mysql2gp.tables.merge_ratio is 'row events per net change';
 comment on column mysql2gp.tables.last_commit_time is 'source commit time of the last applied change';
-comment on column mysql2gp.tables.lag_seconds is 'seconds behind the source as far as staged; 0 when all staged changes are applied';
+comment on column mysql2gp.tables.lag_seconds is
+    'seconds behind the source as far as staged; 0 when all staged changes are applied; of a paused table since the first '
+    'transaction that it waits with';
 comment on column mysql2gp.tables.last_error is 'what is wrong with this table';
 
 create view mysql2gp.status as
@@ -593,8 +648,10 @@ comment on column mysql2gp.status.applied_commit_time is 'source commit time of 
 comment on column mysql2gp.status.applied_at is 'when the target committed it';
 comment on column mysql2gp.status.miner_lag_seconds is 'source to staging; 0 when everything the source has is staged';
 comment on column mysql2gp.status.loader_lag_seconds is 'staging to target';
-comment on column mysql2gp.status.total_lag_seconds is 'source to target; 0 when everything the source committed is applied';
-comment on column mysql2gp.status.backlog_transactions is 'source transactions staged and not yet applied';
+comment on column mysql2gp.status.total_lag_seconds is
+    'source to target; 0 when everything the source committed is applied, but for paused tables: see mysql2gp.tables';
+comment on column mysql2gp.status.backlog_transactions is
+    'source transactions staged and not yet applied; what waits for paused tables only does not count';
 comment on column mysql2gp.status.backlog_rows is
     'row events staged and not yet applied; of a large transaction those that are staged so far, then those that are not '
     'written yet';

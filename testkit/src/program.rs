@@ -147,6 +147,11 @@ impl Program {
         self.process.signal(Signal::TERM);
     }
 
+    /// Has the program read its table list again (SIGHUP).
+    pub fn sighup(&mut self) {
+        self.process.signal(Signal::HUP);
+    }
+
     /// Freezes the program, as a paused virtual machine would be (SIGSTOP).
     pub fn sigstop(&mut self) {
         self.process.signal(Signal::STOP);

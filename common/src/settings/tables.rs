@@ -98,6 +98,31 @@ impl TableList {
         Self { entries }
     }
 
+    /// The list as JSON: pairs of a database and a table, with wildcards.
+    pub fn to_json(&self) -> String {
+        let text = |pattern: &Pattern| pattern.0.iter().collect::<String>();
+        let pairs: Vec<(String, String)> = self
+            .entries
+            .iter()
+            .map(|(database, table)| (text(database), text(table)))
+            .collect();
+        serde_json::json!(pairs).to_string()
+    }
+
+    /// The list that [`TableList::to_json`] has written.
+    ///
+    /// # Errors
+    /// When it is another text.
+    pub fn from_json(text: &str) -> Result<Self, serde_json::Error> {
+        let pairs: Vec<(String, String)> = serde_json::from_str(text)?;
+        Ok(Self {
+            entries: pairs
+                .iter()
+                .map(|(database, table)| (Pattern::new(database), Pattern::new(table)))
+                .collect(),
+        })
+    }
+
     pub(super) fn push(&mut self, database: &str, table: &str) {
         self.entries
             .push((Pattern::new(database), Pattern::new(table)));
@@ -168,6 +193,7 @@ mod tests {
         assert!(list.contains(&TableName::new("shop", "orders")));
         assert!(list.contains(&TableName::new("other", "log_1")));
         assert!(!list.contains(&TableName::new("shop", "log_1")));
+        assert_eq!(TableList::from_json(&list.to_json()).unwrap(), list);
         assert_eq!(
             list.named().collect::<Vec<_>>(),
             [TableName::new("shop", "orders")]

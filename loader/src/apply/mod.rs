@@ -166,6 +166,16 @@ impl Applier {
         Ok(self.session)
     }
 
+    /// Whether the batches are about tables that catch up.
+    pub fn is_catching_up(&self) -> bool {
+        self.session.is_catching_up()
+    }
+
+    /// What the status shows as applied at `progress`.
+    pub fn shown(&self, progress: Progress) -> Progress {
+        self.session.shown(progress)
+    }
+
     /// What the rounds of the last batch have written, table by table.
     pub fn applied(&self) -> &[AppliedTable] {
         &self.applied

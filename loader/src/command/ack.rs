@@ -3,7 +3,6 @@
 //! Moves the checkpoint behind the statement, and only if it is the next thing to be applied.
 
 use std::io::Write;
-use std::sync::Arc;
 use std::time::Duration;
 
 use common::position::BinlogPosition;
@@ -12,9 +11,11 @@ use common::shutdown::Shutdown;
 
 use super::CommandError;
 use crate::compact::{CompactError, Compactor, Limits, Pause};
+use crate::coverage::Turn;
 use crate::fetch::{Fetched, Fetcher, Flow, Pass};
-use crate::progress::{Progress, Timeline};
+use crate::progress::Progress;
 use crate::round::Contradictions;
+use crate::standing::Standing;
 use crate::target::TargetSession;
 
 /// Acknowledges the statement at `position`.
@@ -34,26 +35,25 @@ pub fn run(
     let no_checkpoint = || CommandError::NoCheckpoint { task: task.clone() };
     let checkpoint = session.checkpoint()?.ok_or_else(no_checkpoint)?;
     let miner = fetcher.miner()?.ok_or_else(no_checkpoint)?;
-    let start = fetcher.seek(&miner, &checkpoint)?;
+    let staging = fetcher.task()?;
+    let mut behind = session.behind(&checkpoint)?;
+    behind.retain(|behind| settings.tables.contains(&behind.table));
+    let standing = Standing::find(
+        &mut fetcher,
+        &mut session,
+        &miner,
+        (&checkpoint, behind),
+        (&staging, &settings.tables, Turn::CatchUp),
+    )?;
     let compactor = Compactor::new(
         Limits {
             batch_bytes: settings.loader.batch_bytes,
             stop_at: None,
             contradictions: Contradictions::LastWins,
         },
-        Progress {
-            timeline: Arc::new(Timeline {
-                id: checkpoint.timeline_id,
-                log_id: checkpoint.log_id,
-                consistent_from: checkpoint.consistent_from,
-            }),
-            position: checkpoint.applied,
-            gtid_set: checkpoint.applied_gtid_set,
-            transaction_seq: start.transaction_seq,
-            event_seq: start.event_seq,
-            committed_at_us: None,
-        },
-    );
+        standing.start,
+    )
+    .with_coverage(standing.coverage);
     let end = next_statement(&mut fetcher, compactor, position)?;
     if end.position != *position {
         return Err(CommandError::NoStatement {
@@ -61,10 +61,14 @@ pub fn run(
             waiting: Some(end.position),
         });
     }
-    let staging_id = fetcher.task()?.staging_id;
     session.raise_epoch()?;
+    session.catch_up(standing.catch_up);
     session.begin()?;
-    session.commit(&staging_id, &end, fetcher.known_file().created(&end))?;
+    session.commit(
+        &staging.staging_id,
+        &end,
+        fetcher.known_file().created(&end),
+    )?;
     writeln!(out, "acknowledged: task {task} goes on behind {position}")?;
     Ok(())
 }
@@ -87,7 +91,7 @@ fn next_statement(
         match (found, pass) {
             (Some(found), _) => return found,
             (None, Pass::More) => {}
-            (None, Pass::Drained | Pass::Stopped) => {
+            (None, Pass::Drained | Pass::Stopped | Pass::Asked | Pass::Relisted) => {
                 return Err(CommandError::NoStatement {
                     position: position.clone(),
                     waiting: None,

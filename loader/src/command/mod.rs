@@ -1,10 +1,13 @@
-//! What the program does besides applying: `status`, `check`, `reset`, `ack`, `dead-letters`.
+//! What the program does besides applying: `status`, `check`, `reset`, `ack`,
+//! `dead-letters`, `pause`, `resume`.
 
 pub mod ack;
 
 pub mod check;
 
 pub mod dead_letters;
+
+pub mod pause;
 
 pub mod reset;
 
@@ -15,11 +18,13 @@ use std::io::{self, BufRead as _, IsTerminal as _, Write};
 use common::error::ErrorClass;
 use common::pg::PgError;
 use common::position::BinlogPosition;
+use common::table::TableName;
 
 use crate::apply::ApplyError;
 use crate::compact::CompactError;
 use crate::dead_letters::DeadLetterError;
 use crate::fetch::FetchError;
+use crate::standing::StandingError;
 use crate::target::SessionError;
 
 /// Whether the operator has confirmed on the command line.
@@ -45,6 +50,15 @@ fn confirm(question: &str, out: &mut impl Write) -> Result<(), CommandError> {
         Ok(())
     } else {
         Err(CommandError::NotConfirmed)
+    }
+}
+
+impl From<StandingError> for CommandError {
+    fn from(error: StandingError) -> Self {
+        match error {
+            StandingError::Fetch(error) => Self::Fetch(error),
+            StandingError::Session(error) => Self::Session(error),
+        }
     }
 }
 
@@ -101,6 +115,43 @@ pub enum CommandError {
         /// The task.
         task: String,
     },
+    /// No such table is replicated.
+    #[error("no table {table} is replicated{}", near.as_ref().map_or_else(
+        || "; `binlog_loader status` lists the tables".to_owned(),
+        |near| format!("; did you mean {near}?")
+    ))]
+    NoTable {
+        /// As asked for.
+        table: TableName,
+        /// One that is called much the same.
+        near: Option<TableName>,
+    },
+    /// Its rows are not kept apart from those of another table.
+    #[error(
+        "table {table} cannot be held back alone: it shares target table {target} with {other}, and only \
+         disjoint_keys keeps their rows apart; a row that moves from one to the other would be lost or come twice. \
+         With columns.add_to_key in their rules each can be paused"
+    )]
+    Shared {
+        /// The table.
+        table: TableName,
+        /// A table that it shares its target with.
+        other: TableName,
+        /// The target table.
+        target: String,
+    },
+    /// The running loader does not answer.
+    #[error(
+        "the loader that holds the task ({holder}) has not taken it up within {waited_seconds} s, and nothing was \
+         changed: it may be within a large batch or wait for a server, see `binlog_loader status`; try again, or with \
+         a longer --timeout"
+    )]
+    NotTaken {
+        /// Who.
+        holder: String,
+        /// How long this one waited.
+        waited_seconds: u64,
+    },
     /// Rows come before the statement.
     #[error(
         "changes before {position} are not applied yet: run binlog_loader until it stops at the statement, then ack it"
@@ -132,9 +183,14 @@ impl CommandError {
             Self::Compact(error) => error.class(),
             Self::Apply(error) => error.class(),
             Self::DeadLetters(error) => error.class(),
-            Self::Output(_) | Self::NoTask { .. } | Self::NotCommitted { .. } => ErrorClass::Failed,
+            Self::Output(_)
+            | Self::NoTask { .. }
+            | Self::NotCommitted { .. }
+            | Self::NotTaken { .. } => ErrorClass::Failed,
             Self::NotConfirmed
             | Self::NoDeadLetter { .. }
+            | Self::NoTable { .. }
+            | Self::Shared { .. }
             | Self::NoCheckpoint { .. }
             | Self::ChangesBefore { .. }
             | Self::NoStatement { .. } => ErrorClass::Usage,

@@ -35,6 +35,7 @@ pub use error::CompactError;
 use covered::{Covered, Moved};
 use merge::{MergeError, merge};
 
+use crate::coverage::Coverage;
 use crate::layout::Layout;
 use crate::progress::{Progress, StagedPosition, StagedTimeline};
 use crate::round::{Contradictions, Round, Statement};
@@ -108,6 +109,10 @@ pub struct Compactor {
     scratch: Vec<u8>,
     /// Transaction behind which reading began.
     first_seq: u64,
+    /// What each table has already.
+    coverage: Coverage,
+    /// By table number, where some tables have more than others.
+    covered_until: Option<Vec<u64>>,
 }
 
 /// The transaction that is being read.
@@ -150,6 +155,8 @@ impl Compactor {
             last_place: None,
             round: Round::default(),
             first_seq: start.transaction_seq,
+            coverage: Coverage::new(start.transaction_seq),
+            covered_until: None,
             covered: Covered::new(start),
             open: None,
             last_of_round: false,
@@ -161,6 +168,15 @@ impl Compactor {
         compactor
     }
 
+    /// With tables that have more of the stream, or want less of it, than what is before the
+    /// start.
+    #[must_use]
+    pub fn with_coverage(mut self, coverage: Coverage) -> Self {
+        self.covered_until = (!coverage.is_uniform(self.first_seq)).then(Vec::new);
+        self.coverage = coverage;
+        self
+    }
+
     /// Makes a definition known; lines name it by its number.
     pub fn define(&mut self, id: DefinitionId, definition: TableDefinition) {
         let next = self.table_numbers.len();
@@ -169,6 +185,11 @@ impl Compactor {
             .entry(definition.name.clone())
             .or_insert(next);
         self.places.resize(self.table_numbers.len(), None);
+        if let Some(covered_until) = &mut self.covered_until
+            && number == covered_until.len()
+        {
+            covered_until.push(self.coverage.until(&definition.name));
+        }
         self.layouts.insert(id, Layout::new(id, definition, number));
     }
 
@@ -299,7 +320,7 @@ impl Compactor {
         let skipping = self.transaction_seq() <= self.end().transaction_seq;
         let step = match parsed {
             Line::Commit(commit) => return self.commit(&commit, skipping),
-            _ if skipping => Step::Next,
+            _ if skipping || self.is_covered(&parsed) => Step::Next,
             Line::Row {
                 mark,
                 definition,
@@ -318,6 +339,28 @@ impl Compactor {
             open.lines += 1;
         }
         Ok(step)
+    }
+
+    /// Whether the line's table has it already, or does not want it.
+    fn is_covered(&self, line: &Line<'_>) -> bool {
+        let Some(covered_until) = &self.covered_until else {
+            return false;
+        };
+        let until = match line {
+            Line::Row { definition, .. } | Line::Truncate { definition } => self
+                .layouts
+                .get(definition)
+                .and_then(|layout| covered_until.get(layout.table_number))
+                .copied()
+                .unwrap_or(0),
+            Line::Statement {
+                database, table, ..
+            } => self
+                .coverage
+                .until(&TableName::new(text(database), text(table))),
+            Line::Commit(_) => 0,
+        };
+        self.transaction_seq() <= until
     }
 
     fn row(
@@ -374,10 +417,6 @@ impl Compactor {
         if !self.round.is_empty() {
             return Ok(self.pause_before());
         }
-        let text = |cell| {
-            let bytes = codec::unescape(cell).unwrap_or_default();
-            String::from_utf8_lossy(&bytes).into_owned()
-        };
         let known = changes
             .map(|changes| serde_json::from_str(&text(changes)))
             .transpose()
@@ -562,6 +601,12 @@ impl Compactor {
             },
         }
     }
+}
+
+/// The text of a cell.
+fn text(cell: &[u8]) -> String {
+    let bytes = codec::unescape(cell).unwrap_or_default();
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// A text that ends within a line.

@@ -36,6 +36,7 @@ pub use item::{Item, Op, Refusal, TakenBack};
 pub use letter::{Letter, StagedRow, read_letter, resolve, unresolved_ids, update_refusal};
 pub use locate::Place;
 
+use crate::coverage::Shown;
 use crate::layout::Layout;
 use crate::round::{Net, Round, TableChanges};
 use crate::target::session::signed;
@@ -99,8 +100,8 @@ impl Staging {
 }
 
 impl DeadLetters {
-    /// Brings staging into line with the target and reads what is unresolved; `applied` is the
-    /// target's position.
+    /// Brings staging into line with the target, where the checkpoint and the tables behind it
+    /// are, and reads what is unresolved.
     ///
     /// # Errors
     /// When a server is away, or staging has lost rows that the target refused.
@@ -108,7 +109,7 @@ impl DeadLetters {
         conninfo: &Conninfo,
         task: &str,
         limit: u64,
-        checkpoint: &Checkpoint,
+        positions: (&Checkpoint, &[Shown]),
         tenure: Tenure,
         target: &mut Client,
     ) -> Result<Self, DeadLetterError> {
@@ -118,7 +119,7 @@ impl DeadLetters {
             tenure,
         };
         let client = staging.client().map_err(DeadLetterError::Staging)?;
-        sync::sync(client, target, task, checkpoint)?;
+        sync::sync(client, target, task, positions)?;
         let tables = letter::held(client)?;
         // Needed again only when a row is refused.
         staging.client = None;

@@ -1,7 +1,7 @@
 //! Brings staging's dead letters into line with the target at a start.
 //!
 //! Runs with the task's lock held and nothing open. A dead letter whose identity the target
-//! does not have belongs to a batch that never committed (behind the applied position: it is
+//! does not have belongs to a batch that never committed (behind its table's position: it is
 //! removed, the batch comes again), or was settled (before it). One that the target has is
 //! unresolved, whatever staging says: where staging was wiped or is an old copy, it comes back
 //! from there.
@@ -14,12 +14,13 @@ use postgres::{Client, Transaction};
 use super::DeadLetterError;
 use super::identity::{self, COLUMNS, Identity};
 use super::letter::{remove, resolve, restore};
+use crate::coverage::Shown;
 
 pub(super) fn sync(
     staging: &mut Client,
     target: &mut Client,
     task: &str,
-    checkpoint: &Checkpoint,
+    (checkpoint, behind): (&Checkpoint, &[Shown]),
 ) -> Result<(), DeadLetterError> {
     let mut on_target = identity::all(target, task)?;
     let mut transaction = staging
@@ -40,7 +41,11 @@ pub(super) fn sync(
         if on_target.remove(&identity) {
             continue;
         }
-        if identity.log_id == checkpoint.log_id && identity.position > checkpoint.applied {
+        let own = behind
+            .iter()
+            .find(|shown| shown.behind.table == identity.table)
+            .map_or(checkpoint, |shown| &shown.behind.at);
+        if identity.log_id == own.log_id && identity.position > own.applied {
             never_committed.push(id);
         } else {
             settled.push(id);

@@ -10,6 +10,7 @@
 mod error;
 mod locate;
 mod rows;
+pub mod wishes;
 
 use std::time::{Duration, Instant};
 
@@ -83,6 +84,10 @@ pub enum Pass {
     Drained,
     /// The receiver is gone.
     Stopped,
+    /// An operator asks for something.
+    Asked,
+    /// The miner has taken up another table list.
+    Relisted,
 }
 
 /// The staging incarnation and its task.
@@ -103,6 +108,9 @@ pub struct ReplicatedTable {
     pub name: TableName,
     /// Key columns; none for a keyless table.
     pub key_columns: Vec<String>,
+    /// Where the table came into the list when others were there: nothing up to this
+    /// transaction is replicated.
+    pub listed_behind: Option<u64>,
     /// Rows that the loader has put on the target and not taken away, as far as counted;
     /// `None` when a TRUNCATE or refused rows make the count meaningless or nothing is counted yet.
     pub counted_rows: Option<i64>,
@@ -120,6 +128,10 @@ pub struct Fetcher {
     known_file: KnownFile,
     /// Without one, nobody's reading is disturbed.
     tenure: Option<Tenure>,
+    /// Whether an operator asks for something.
+    is_asked: bool,
+    /// The miner's table list that reading goes by; any without one.
+    list_version: Option<i64>,
 }
 
 impl Fetcher {
@@ -155,6 +167,8 @@ impl Fetcher {
             timeline_id: None,
             known_file: KnownFile::default(),
             tenure: None,
+            is_asked: false,
+            list_version: None,
         })
     }
 
@@ -193,7 +207,8 @@ impl Fetcher {
                         case when p.truncates = 0 and not exists ( \
                                  select 1 from mysql2gp.dead_letter e \
                                   where e.database_name = r.database_name and e.table_name = r.table_name) \
-                             then p.inserts - p.deletes end as counted_rows \
+                             then p.inserts - p.deletes end as counted_rows, \
+                        r.listed_behind \
                    from mysql2gp.replicated_table r \
                    left join mysql2gp.table_progress p using (database_name, table_name) \
                   order by r.database_name, r.table_name",
@@ -209,6 +224,9 @@ impl Fetcher {
                     name: TableName::new(row.get::<_, &str>(0), row.get::<_, &str>(1)),
                     key_columns: row.get(2),
                     counted_rows: row.get(3),
+                    listed_behind: row
+                        .get::<_, Option<i64>>(4)
+                        .and_then(|behind| u64::try_from(behind).ok()),
                 })
                 .collect(),
         })
@@ -240,10 +258,16 @@ impl Fetcher {
             .query_one(&self.miner_query, &[])
             .operation("read the miner's position")?;
         check_tenure(self.tenure.as_ref(), &row)?;
+        self.is_asked = row.get("wish");
         let miner = miner_row(&row)?;
         self.known_file
             .learn(miner.as_ref().and_then(|row| row.file.as_ref()));
         Ok(miner)
+    }
+
+    /// Whether an operator asks for something, as the miner's row was read last.
+    pub fn is_asked(&self) -> bool {
+        self.is_asked
     }
 
     /// The oldest timeline of which staging holds anything, and where it begins to; the
@@ -280,18 +304,47 @@ impl Fetcher {
         Ok(row.get(0))
     }
 
-    /// Goes to the applied position; in the same timeline the miner's must not be behind it.
+    /// Finds an applied position; in the same timeline the miner's must not be behind it.
     ///
     /// # Errors
     /// When staging begins behind it, or does not know its timeline.
-    pub fn seek(&mut self, miner: &MinerRow, checkpoint: &Checkpoint) -> Result<Start, FetchError> {
+    pub fn locate(&mut self, miner: &MinerRow, at: &Checkpoint) -> Result<Start, FetchError> {
         let timelines = timelines(&mut self.client)?;
-        let start = locate::locate(&mut self.client, &timelines, miner, checkpoint)?;
+        locate::locate(&mut self.client, &timelines, miner, at)
+    }
+
+    /// Reading ends where the miner has taken up another table list than this one.
+    pub fn go_by_list(&mut self, version: i64) {
+        self.list_version = Some(version);
+    }
+
+    /// Goes to what was located.
+    pub fn seek(&mut self, start: &Start, timeline_id: &TimelineId) {
         self.last_chunk = start.behind_chunk;
         self.last_definition = 0;
         self.segment = None;
-        self.timeline_id = Some(checkpoint.timeline_id.clone());
-        Ok(start)
+        self.timeline_id = Some(timeline_id.clone());
+    }
+
+    /// Tables of which staging may hold changes.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub fn staged_tables(&mut self) -> Result<Vec<TableName>, FetchError> {
+        let rows = self
+            .client
+            .query(
+                "select database_name, table_name from mysql2gp.definition \
+                  union \
+                 select database_name, table_name from mysql2gp.replicated_table \
+                  order by 1, 2",
+                &[],
+            )
+            .operation("read the staged tables")?;
+        Ok(rows
+            .iter()
+            .map(|row| TableName::new(row.get::<_, &str>(0), row.get::<_, &str>(1)))
+            .collect())
     }
 
     /// One query: hands on what is staged behind what was read.
@@ -302,6 +355,8 @@ impl Fetcher {
         let miner = match self.read_chunks(&mut take)? {
             ReadChunks::Stopped => return Ok(Pass::Stopped),
             ReadChunks::More => return Ok(Pass::More),
+            ReadChunks::Asked => return Ok(Pass::Asked),
+            ReadChunks::Relisted => return Ok(Pass::Relisted),
             ReadChunks::Definitions(last) => {
                 return self.read_definitions(last, &mut take);
             }
@@ -363,11 +418,21 @@ impl Fetcher {
     ) -> Result<ReadChunks, FetchError> {
         let Some((_, statement)) = &self.segment else {
             let miner = self.miner()?;
+            if self.is_asked {
+                return Ok(ReadChunks::Asked);
+            }
             return Ok(match &miner {
+                Some(row)
+                    if self
+                        .list_version
+                        .is_some_and(|known| known != row.list_version) =>
+                {
+                    ReadChunks::Relisted
+                }
                 Some(row) if row.last_definition > self.last_definition => {
                     ReadChunks::Definitions(row.last_definition)
                 }
-                _ => ReadChunks::Exhausted(miner),
+                Some(_) | None => ReadChunks::Exhausted(miner.map(Box::new)),
             });
         };
         let parameters: [&dyn ToSql; 2] = [&self.last_chunk, &CHUNKS_PER_QUERY];
@@ -379,10 +444,18 @@ impl Fetcher {
         let first = rows.next().operation("read chunks")?;
         if let Some(row) = &first {
             check_tenure(self.tenure.as_ref(), row)?;
+            if row.get("wish") {
+                return Ok(ReadChunks::Asked);
+            }
         }
         let miner = first.as_ref().map(miner_row).transpose()?.flatten();
         self.known_file
             .learn(miner.as_ref().and_then(|row| row.file.as_ref()));
+        if let (Some(row), Some(known)) = (&miner, self.list_version)
+            && row.list_version != known
+        {
+            return Ok(ReadChunks::Relisted);
+        }
         if let Some(row) = &miner
             && row.last_definition > self.last_definition
         {
@@ -420,7 +493,7 @@ impl Fetcher {
         Ok(if count == CHUNKS_PER_QUERY {
             ReadChunks::More
         } else {
-            ReadChunks::Exhausted(miner)
+            ReadChunks::Exhausted(miner.map(Box::new))
         })
     }
 
@@ -501,8 +574,12 @@ pub enum Woken {
 
 enum ReadChunks {
     More,
+    /// An operator asks for something.
+    Asked,
+    /// The miner has taken up another table list.
+    Relisted,
     /// The segment has no more; the miner's row of the same snapshot.
-    Exhausted(Option<MinerRow>),
+    Exhausted(Option<Box<MinerRow>>),
     /// There are definitions that are not known yet, up to this one.
     Definitions(i32),
     Stopped,

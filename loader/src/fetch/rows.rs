@@ -17,6 +17,8 @@ pub struct MinerRow {
     pub(super) file: Option<LogFile>,
     /// Last staged chunk.
     pub chunk_seq: i64,
+    /// Which of the miner's table lists is in force.
+    pub list_version: i64,
     /// Number of the newest definition.
     pub(super) last_definition: i32,
 }
@@ -121,6 +123,7 @@ pub(super) fn miner_row(row: &Row) -> Result<Option<MinerRow>, FetchError> {
             committed_at_us: row.get("staged_commit_us"),
         },
         chunk_seq: row.get("staged_chunk_seq"),
+        list_version: row.get("list_version"),
         last_definition: row.get("last_definition"),
     }))
 }

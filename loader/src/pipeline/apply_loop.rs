@@ -7,6 +7,7 @@ use common::settings::LoaderSettings;
 use crossbeam_channel::{Receiver, Sender};
 
 use super::compact_loop::{Took, Work};
+use super::turns::{Behind, TurnEnd};
 use crate::apply::{Applier, Outcome};
 use crate::error::LoaderError;
 use crate::progress::Progress;
@@ -21,8 +22,15 @@ pub(super) fn run(
     spares: &Sender<Round>,
     reporter: &Reporter,
     loader: &LoaderSettings,
-    applied: &AtomicBool,
+    (applied, turn): (&AtomicBool, Option<&TurnEnd>),
 ) -> Result<(), LoaderError> {
+    let was_behind = applier.is_catching_up();
+    let note_commit = |applier: &Applier| {
+        if let Some(turn) = turn {
+            let caught_up = was_behind && !applier.is_catching_up();
+            turn.note_commit(if caught_up { Behind::No } else { Behind::Yes });
+        }
+    };
     let mut progress_log = ProgressLog::new();
     let mut open = OpenBatch::default();
     for work in rounds {
@@ -32,11 +40,13 @@ pub(super) fn run(
                 let outcome = applier.apply(&round)?;
                 if outcome == Outcome::Committed {
                     applied.store(true, Ordering::Relaxed);
+                    note_commit(applier);
                 }
                 open.add(&round, took, started);
                 if outcome == Outcome::Committed
                     && let Some(progress) = round.end.take()
                 {
+                    let progress = applier.shown(progress);
                     let batch = std::mem::take(&mut open).finish(applier, progress);
                     progress_log.batch(&batch);
                     reporter.report(Report::Batch(Box::new(batch)));
@@ -52,6 +62,8 @@ pub(super) fn run(
             }
             Work::Advance(progress) => {
                 applier.advance(&progress)?;
+                note_commit(applier);
+                let progress = applier.shown(progress);
                 reporter.report(Report::Position(progress, SystemTime::now()));
             }
         }

@@ -15,6 +15,7 @@ use crossbeam_channel::{Receiver, Sender, never, select};
 use super::Ended;
 use super::fetch_loop::Handed;
 use super::pace::Pace;
+use super::turns::{Read, TurnEnd};
 use crate::compact::{Compactor, Pause};
 use crate::error::LoaderError;
 use crate::fetch::{Fetched, Text};
@@ -44,8 +45,9 @@ const BACKLOG_TIME: Duration = Duration::from_millis(500);
 /// Least time between two moves of the checkpoint without rows.
 const ADVANCE_INTERVAL: Duration = Duration::from_secs(1);
 
-pub(super) struct CompactLoop {
+pub(super) struct CompactLoop<'a> {
     compactor: Compactor,
+    turn: Option<&'a TurnEnd>,
     load_batch: u64,
     load_batch_gap: Duration,
     texts: Receiver<Handed>,
@@ -75,9 +77,9 @@ enum Due {
     Later,
 }
 
-impl CompactLoop {
+impl<'a> CompactLoop<'a> {
     pub(super) fn new(
-        compactor: Compactor,
+        (compactor, turn): (Compactor, Option<&'a TurnEnd>),
         loader: &LoaderSettings,
         texts: Receiver<Handed>,
         spares: Receiver<Round>,
@@ -86,6 +88,7 @@ impl CompactLoop {
         Self {
             told: compactor.end().position.clone(),
             compactor,
+            turn,
             load_batch: loader.load_batch,
             load_batch_gap: loader.load_batch_gap,
             texts,
@@ -114,8 +117,12 @@ impl CompactLoop {
                 && let Some(spare) = self.spare.take()
             {
                 let stop = self.pause == Pause::Stop;
+                let ends = self.compactor.round().end.is_some();
                 if self.hand_over(spare)? == Handing::Gone || stop {
                     return Ok(Ended::Done);
+                }
+                if ends && self.turn.is_some_and(|turn| turn.is_over(Read::Part)) {
+                    return Ok(Ended::Turn);
                 }
                 continue;
             }

@@ -3,10 +3,15 @@
 use std::time::{Duration, Instant};
 
 use common::crash::{self, Point};
+use common::reload::Reload;
+use common::settings::TableList;
 use common::shutdown::Shutdown;
+use common::table::TableName;
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::REREAD_INTERVAL;
+use super::turns::{Read, TurnEnd};
+use crate::coverage::Coverage;
 use crate::error::LoaderError;
 use crate::fetch::{Fetched, Fetcher, Flow, Pass, Woken};
 use crate::progress::StagedPosition;
@@ -24,18 +29,59 @@ const LARGE_TEXT_BYTES: usize = 1 << 20;
 /// How soon a stop is noticed while waiting.
 const STOP_INTERVAL: Duration = Duration::from_millis(25);
 
-/// Reads until the receiver is gone or, with a goal, everything up to it is handed on.
+/// Why reading ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Finished {
+    /// All that was wanted is read, or nobody wants more.
+    Reading,
+    /// An operator asks for something, or the table list is to be read again.
+    Asked,
+    /// It is the turn of other tables.
+    Turn,
+}
+
+/// When reading ends.
+pub(super) struct Ends<'a> {
+    pub(super) goal: Option<&'a StagedPosition>,
+    pub(super) stop: &'a Shutdown,
+    pub(super) reload: &'a Reload,
+    pub(super) listed: &'a TableList,
+    pub(super) coverage: &'a Coverage,
+    pub(super) turn: Option<&'a TurnEnd>,
+}
+
+impl Ends<'_> {
+    /// A table that the list did not select when it was read: perhaps it does by now.
+    fn is_new(&self, table: &TableName) -> bool {
+        !self.listed.contains(table) && self.coverage.until(table) != u64::MAX
+    }
+}
+
+/// Reads until the receiver is gone, an operator asks for something or, with a goal, everything
+/// up to it is handed on.
 pub(super) fn run(
     fetcher: &mut Fetcher,
     texts: &Sender<Handed>,
-    goal: Option<&StagedPosition>,
-    stop: &Shutdown,
-) -> Result<(), LoaderError> {
+    ends: &Ends<'_>,
+) -> Result<Finished, LoaderError> {
+    let Ends {
+        goal,
+        stop,
+        reload,
+        turn,
+        ..
+    } = ends;
     loop {
         let mut reached = false;
         let pass = fetcher.pass(|fetched| {
             if let Fetched::Text(_) = &fetched {
                 crash::point(Point::LoaderFetched);
+            }
+            if let Fetched::Definition(_, definition) = &fetched
+                && ends.is_new(&definition.name)
+            {
+                reload.raise();
+                return Flow::Stop;
             }
             if let (Fetched::Mark(staged), Some(goal)) = (&fetched, goal) {
                 // Another timeline than the goal's is a later one.
@@ -45,24 +91,36 @@ pub(super) fn run(
             hand_on(fetched, texts)
         })?;
         match pass {
+            Pass::More if turn.is_some_and(|turn| turn.is_over(Read::Part)) => {
+                return Ok(Finished::Turn);
+            }
             Pass::More => {}
-            Pass::Stopped => return Ok(()),
-            Pass::Drained if reached => return Ok(()),
-            Pass::Drained => wait(fetcher, Instant::now() + REREAD_INTERVAL, stop)?,
+            Pass::Asked | Pass::Relisted => return Ok(Finished::Asked),
+            Pass::Stopped if reload.requested() => return Ok(Finished::Asked),
+            Pass::Stopped => return Ok(Finished::Reading),
+            Pass::Drained if reached => return Ok(Finished::Reading),
+            Pass::Drained if turn.is_some_and(|turn| turn.is_over(Read::All)) => {
+                return Ok(Finished::Turn);
+            }
+            Pass::Drained => wait(fetcher, Instant::now() + REREAD_INTERVAL, stop, reload)?,
         }
         if stop.requested() {
-            return Ok(());
+            return Ok(Finished::Reading);
+        }
+        if reload.requested() {
+            return Ok(Finished::Asked);
         }
     }
 }
 
-/// Waits for the miner's notification, until `until` or a stop.
+/// Waits for the miner's notification, until `until`, a stop or a new table list.
 pub(super) fn wait(
     fetcher: &mut Fetcher,
     until: Instant,
     stop: &Shutdown,
+    reload: &Reload,
 ) -> Result<(), LoaderError> {
-    while !stop.requested() {
+    while !stop.requested() && !reload.requested() {
         let left = until.saturating_duration_since(Instant::now());
         if left.is_zero() || fetcher.wait(left.min(STOP_INTERVAL))? == Woken::Notified {
             break;

@@ -9,13 +9,17 @@
 //! reading and merging run one batch ahead. `apply` runs on the thread that called [`run`].
 //!
 //! Whatever breaks, the flow is taken down and, where a server was merely away, built up again
-//! from the target's checkpoint: there is one way to start, and it is always the same. The
-//! retire thread outlives such outages, since it also reports them.
+//! from the target's checkpoint: there is one way to start, and it is always the same. So it is
+//! when an operator pauses or resumes a table or changes the table list, and when tables that
+//! catch up and the others take turns. The retire thread outlives such outages, since it also reports them.
 
 mod apply_loop;
+mod begin;
 mod compact_loop;
 mod fetch_loop;
+mod lists;
 mod pace;
+mod turns;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -23,27 +27,31 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{Builder, Scope, ScopedJoinHandle};
 use std::time::{Duration, Instant, SystemTime};
 
-use common::checkpoint::Checkpoint;
 use common::crash::{self, Point};
 use common::error::chain;
 use common::metrics::Metrics;
 use common::position::BinlogPosition;
+use common::reload::Reload;
 use common::retry::Backoff;
 use common::settings::Settings;
 use common::shutdown::{Shutdown, Waited};
 use crossbeam_channel::bounded;
 
+use begin::Begin;
+use fetch_loop::{Ends, Finished};
+use lists::Lists;
+use turns::TurnEnd;
+
 use crate::apply::Applier;
 use crate::compact::{Compactor, Limits};
-use crate::dead_letters::DeadLetters;
+use crate::coverage::{Coverage, Turn};
 use crate::error::{LoaderError, Server};
-use crate::fetch::{Fetcher, MinerRow, StagingTask};
+use crate::fetch::Fetcher;
 use crate::figures::Figures;
-use crate::progress::{Progress, StagedPosition, Timeline};
+use crate::progress::StagedPosition;
 use crate::retire::{LoaderState, Report, Reporter, Retirer};
 use crate::round::{Contradictions, Round};
-use crate::route::{Router, ValuePolicy};
-use crate::start::{self, Surroundings};
+use crate::standing::Standing;
 use crate::target::{SessionError, TargetSession};
 
 /// How far to go.
@@ -67,7 +75,12 @@ const REREAD_INTERVAL: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// When it cannot go on; its class is the exit code.
-pub fn run(settings: &Settings, until: &Until, shutdown: &Shutdown) -> Result<(), LoaderError> {
+pub fn run(
+    settings: &Settings,
+    until: &Until,
+    shutdown: &Shutdown,
+    reload: &Reload,
+) -> Result<(), LoaderError> {
     let metrics = Metrics::start(
         &settings.metrics,
         &settings.task.name,
@@ -83,6 +96,10 @@ pub fn run(settings: &Settings, until: &Until, shutdown: &Shutdown) -> Result<()
         settings,
         until,
         shutdown,
+        reload,
+        lists: Lists::new(settings.tables.clone()),
+        turn: Turn::CatchUp,
+        turned: Turned::No,
         reporter: reporter.clone(),
         session: None,
         epoch: None,
@@ -129,6 +146,10 @@ struct Runner<'a> {
     settings: &'a Settings,
     until: &'a Until,
     shutdown: &'a Shutdown,
+    reload: &'a Reload,
+    lists: Lists,
+    turn: Turn,
+    turned: Turned,
     reporter: Reporter,
     /// Kept through an outage of staging: it holds the task's lock.
     session: Option<TargetSession>,
@@ -146,6 +167,17 @@ enum Ended {
     Done,
     /// Asked to stop.
     Stopped,
+    /// To begin anew: an operator asks for something.
+    Again,
+    /// To begin anew: it is the turn of other tables.
+    Turn,
+}
+
+/// Whether a flow goes on where another has ended its turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Turned {
+    Yes,
+    No,
 }
 
 impl Runner<'_> {
@@ -154,7 +186,12 @@ impl Runner<'_> {
         let mut outage: Option<Outage> = None;
         loop {
             match self.flow(&mut outage, &mut backoff) {
-                Ok(Ended::Done | Ended::Stopped) => return Ok(()),
+                Ok(Ended::Again | Ended::Turn) if !self.shutdown.requested() => {
+                    outage = None;
+                    backoff.reset();
+                    continue;
+                }
+                Ok(Ended::Done | Ended::Stopped | Ended::Again | Ended::Turn) => return Ok(()),
                 Err(LoaderError::Session(SessionError::Stopped)) => return Ok(()),
                 Err(error) => {
                     if self.applied.swap(false, Ordering::Relaxed) {
@@ -218,6 +255,9 @@ impl Runner<'_> {
         backoff: &mut Backoff,
     ) -> Result<Ended, LoaderError> {
         let settings = self.settings;
+        if self.reload.take() {
+            self.lists.read_again(settings);
+        }
         let mut fetcher = Fetcher::open(&settings.staging, &settings.task.name)?;
         let mut session = self.open_session()?;
         // Whether there is space shows when a batch is applied.
@@ -269,138 +309,10 @@ impl Runner<'_> {
         Ok(session)
     }
 
-    /// Finds where to begin; `None` when there is nothing to do.
-    fn find_begin(
-        &mut self,
-        fetcher: &mut Fetcher,
-        session: &mut TargetSession,
-    ) -> Result<Option<Begin>, LoaderError> {
-        let router = Router::new(
-            &self.settings.rules,
-            &self.settings.target.schema,
-            ValuePolicy::of(self.settings),
-        );
-        // Whatever is read from here on stays.
-        fetcher.need_from(None)?;
-        let Some(miner) = self.wait_for_miner(fetcher, None)? else {
-            return Ok(None);
-        };
-        let tenure = fetcher.begin_tenure()?;
-        let task = fetcher.task()?;
-        self.reporter.report(Report::Tenure {
-            tenure: tenure.clone(),
-            staging_id: task.staging_id.clone(),
-        });
-        router
-            .conflict(task.tables.iter().map(|table| &table.name))
-            .map_err(LoaderError::Rules)?;
-        let checkpoint = match session.epoch() {
-            Some(_) => session.checkpoint()?.ok_or_else(|| SessionError::Fenced {
-                task: self.settings.task.name.clone(),
-                epoch: session.epoch().unwrap_or_default(),
-            })?,
-            None => {
-                let surroundings = Surroundings {
-                    settings: self.settings,
-                    task: &task,
-                    miner: &miner,
-                    router: &router,
-                };
-                let checkpoint = start::begin(&surroundings, session, fetcher)?;
-                crash::point(Point::LoaderEpochRaised);
-                checkpoint
-            }
-        };
-        let Some(miner) = self.wait_for_miner(fetcher, Some(&checkpoint))? else {
-            return Ok(None);
-        };
-        if *self.until == Until::Staged && self.goal.is_none() {
-            self.goal = Some(miner.staged.clone());
-        }
-        let place = match fetcher.seek(&miner, &checkpoint) {
-            Err(error) if error.is_gap() => {
-                fetcher.need_from(Some(&checkpoint.applied))?;
-                return Err(error.into());
-            }
-            sought => sought?,
-        };
-        let dead_letters = DeadLetters::open(
-            &self.settings.staging,
-            &self.settings.task.name,
-            self.settings.target.dead_letter_limit,
-            &checkpoint,
-            tenure,
-            &mut session.client,
-        )?;
-        let start = Progress {
-            timeline: Arc::new(Timeline {
-                id: checkpoint.timeline_id.clone(),
-                log_id: checkpoint.log_id.clone(),
-                consistent_from: checkpoint.consistent_from.clone(),
-            }),
-            position: checkpoint.applied.clone(),
-            gtid_set: checkpoint.applied_gtid_set.clone(),
-            transaction_seq: place.transaction_seq,
-            event_seq: place.event_seq,
-            committed_at_us: None,
-        };
-        Ok(Some(Begin {
-            task,
-            router,
-            dead_letters,
-            start,
-        }))
-    }
-
-    /// The miner's row, once it has a position at or behind `reached`. `None` when asked to
-    /// stop, or with `--once`, which does not wait for the miner.
-    fn wait_for_miner(
-        &self,
-        fetcher: &mut Fetcher,
-        reached: Option<&Checkpoint>,
-    ) -> Result<Option<MinerRow>, LoaderError> {
-        let mut told = false;
-        loop {
-            let miner = fetcher.miner()?;
-            let staged = miner.as_ref().map(|miner| &miner.staged);
-            let there = match (staged, reached) {
-                (None, _) => false,
-                (Some(_), None) => true,
-                // The positions of two timelines do not compare.
-                (Some(staged), Some(reached)) => {
-                    staged.timeline_id != reached.timeline_id || staged.position >= reached.applied
-                }
-            };
-            if there {
-                return Ok(miner);
-            }
-            if *self.until == Until::Staged || self.shutdown.requested() {
-                log::info!(
-                    "nothing to apply: staging is {}",
-                    describe_staged(staged, reached)
-                );
-                return Ok(None);
-            }
-            if reached.is_some() {
-                crash::point(Point::LoaderHealing);
-            }
-            if !told {
-                log::info!(
-                    "waiting for the miner: staging is {}",
-                    describe_staged(staged, reached)
-                );
-                self.reporter.state(LoaderState::Running);
-                told = true;
-            }
-            let until = Instant::now() + REREAD_INTERVAL;
-            fetch_loop::wait(fetcher, until, self.shutdown)?;
-        }
-    }
-
     fn connected_flow(
         &mut self,
         fetcher: Fetcher,
-        session: TargetSession,
+        mut session: TargetSession,
         begin: Begin,
     ) -> Result<Ended, LoaderError> {
         let settings = self.settings;
@@ -408,9 +320,23 @@ impl Runner<'_> {
             task,
             router,
             dead_letters,
-            start,
+            standing,
         } = begin;
-        log::info!(
+        let takes_turns = standing.is_catching_up() && *self.until == Until::Stopped;
+        let turn = takes_turns.then(|| TurnEnd::new(self.turn));
+        let Standing {
+            start,
+            coverage,
+            catch_up,
+            behind,
+            reached,
+        } = standing;
+        let level = match self.turned {
+            Turned::No => log::Level::Info,
+            Turned::Yes => log::Level::Debug,
+        };
+        log::log!(
+            level,
             "applying task={} staging={} target={} position={} batch_bytes={}",
             settings.task.name,
             settings.staging.address(),
@@ -418,8 +344,14 @@ impl Runner<'_> {
             start.position,
             settings.loader.batch_bytes
         );
-        self.reporter
-            .report(Report::Position(start.clone(), SystemTime::now()));
+        session.catch_up(catch_up);
+        self.reporter.report(Report::Begin {
+            progress: session.shown(start.clone()),
+            at: SystemTime::now(),
+            behind,
+            reached,
+            turn: self.turn,
+        });
         self.reporter.state(LoaderState::Running);
         let stop_at = match self.until {
             Until::Position(position) => Some(position.clone()),
@@ -439,7 +371,8 @@ impl Runner<'_> {
                 },
             },
             start,
-        );
+        )
+        .with_coverage(coverage.clone());
         let mut applier = Applier::new(
             session,
             router,
@@ -447,9 +380,18 @@ impl Runner<'_> {
             task.staging_id,
             fetcher.known_file(),
         );
-        let ended = self.threads(fetcher, compactor, &mut applier);
+        let ended = self.threads((fetcher, coverage, turn), compactor, &mut applier);
+        self.turned = Turned::No;
+        match &ended {
+            Ok(Ended::Turn) => {
+                self.turn = self.turn.next();
+                self.turned = Turned::Yes;
+            }
+            Ok(_) | Err(_) => self.turn = Turn::CatchUp,
+        }
         match (applier.into_session(), &ended) {
             (Ok(session), Err(error)) => self.keep(session, error),
+            (Ok(session), Ok(Ended::Again | Ended::Turn)) => self.session = Some(session),
             (Ok(_), Ok(_)) | (Err(_), _) => {}
         }
         ended
@@ -457,7 +399,7 @@ impl Runner<'_> {
 
     fn threads(
         &self,
-        mut fetcher: Fetcher,
+        (mut fetcher, coverage, turn): (Fetcher, Coverage, Option<TurnEnd>),
         compactor: Compactor,
         applier: &mut Applier,
     ) -> Result<Ended, LoaderError> {
@@ -470,13 +412,25 @@ impl Runner<'_> {
         let torn_down = Arc::new(torn_down);
         let goal = self.goal.clone();
         let loader = &self.settings.loader;
+        let turn = turn.as_ref();
         std::thread::scope(|scope| {
             let fetch = spawn_scoped(scope, "fetch", {
                 let torn_down = Arc::clone(&torn_down);
-                move || fetch_loop::run(&mut fetcher, &texts_in, goal.as_ref(), &torn_down)
+                let (reload, listed) = (self.reload, self.lists.list());
+                move || {
+                    let ends = Ends {
+                        goal: goal.as_ref(),
+                        stop: &torn_down,
+                        reload,
+                        listed,
+                        coverage: &coverage,
+                        turn,
+                    };
+                    fetch_loop::run(&mut fetcher, &texts_in, &ends)
+                }
             })?;
             let compact = spawn_scoped(scope, "compact", || {
-                compact_loop::CompactLoop::new(compactor, loader, texts, spares, rounds_in)
+                compact_loop::CompactLoop::new((compactor, turn), loader, texts, spares, rounds_in)
                     .run(self.shutdown)
             })?;
             // The others end in good order, and the status says so, after a panic too.
@@ -487,7 +441,7 @@ impl Runner<'_> {
                     &spares_in,
                     &self.reporter,
                     loader,
-                    &self.applied,
+                    (&self.applied, turn),
                 )
             }))
             .unwrap_or(Err(LoaderError::Panicked { thread: "apply" }));
@@ -503,19 +457,13 @@ impl Runner<'_> {
             // The first in the flow is the cause of what follows, save that apply's error
             // stops the others in good order.
             applied?;
-            fetched?;
-            compacted
+            let fetched = fetched?;
+            Ok(match (compacted?, fetched) {
+                (Ended::Done, Finished::Asked) => Ended::Again,
+                (Ended::Done, Finished::Turn) => Ended::Turn,
+                (ended, _) => ended,
+            })
         })
-    }
-}
-
-fn describe_staged(staged: Option<&StagedPosition>, reached: Option<&Checkpoint>) -> String {
-    match (staged, reached) {
-        (Some(staged), Some(reached)) => {
-            format!("at {}, the target at {}", staged.position, reached.applied)
-        }
-        (Some(staged), None) => format!("at {}", staged.position),
-        (None, _) => "empty".into(),
     }
 }
 
@@ -534,12 +482,4 @@ struct Outage {
     server: Server,
     away: Away,
     since: Instant,
-}
-
-/// Where a flow begins.
-struct Begin {
-    task: StagingTask,
-    router: Router,
-    dead_letters: DeadLetters,
-    start: Progress,
 }

@@ -3,12 +3,14 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, SystemTime};
 
+use common::behind::TableState;
 use common::crash::{self, Point};
 use common::pg::{Operation as _, PgError};
 use common::table::TableName;
 use postgres::{Client, GenericClient, Statement, Transaction};
 
-use super::{AppliedBatch, LoaderState, Report};
+use super::{AppliedBatch, LoaderState, Report, behind};
+use crate::coverage::{Shown, Turn};
 use crate::progress::Progress;
 use crate::round::Counts;
 use crate::target::holder;
@@ -39,11 +41,40 @@ pub(super) struct Ledger {
     batches: VecDeque<AppliedBatch>,
     tables: HashMap<TableName, TableTotals>,
     applied_transaction: Option<u64>,
+    /// Tables that are behind, until they are written.
+    behind: Option<Vec<Shown>>,
+    /// Last transaction that the first one of the paused tables has.
+    held_at: Option<u64>,
+    /// Tables that catch up.
+    catching_up: Option<CatchingUp>,
     statements: Option<Statements>,
     last_batch_id: i64,
     pruned_at: i64,
     /// Whether tables without changes since the overlap are shown as active again.
     overlap_ended: bool,
+}
+
+/// Tables that catch up, while the others wait or go on.
+struct CatchingUp {
+    /// Last transaction and event that the first one of them has, when this began.
+    from: (u64, u64),
+    /// Last transaction that the others had then.
+    reached: u64,
+    turn: Turn,
+}
+
+impl CatchingUp {
+    /// Last transaction and event that all tables have, and the last transaction that the
+    /// others have; `None` once they have the same.
+    fn at(&self, progress: &Progress) -> Option<((u64, u64), u64)> {
+        match self.turn {
+            Turn::Others => Some((self.from, progress.transaction_seq)),
+            Turn::CatchUp if progress.transaction_seq < self.reached => {
+                Some(((progress.transaction_seq, progress.event_seq), self.reached))
+            }
+            Turn::CatchUp => None,
+        }
+    }
 }
 
 struct TableTotals {
@@ -62,12 +93,21 @@ struct Statements {
 
 impl Ledger {
     pub(super) fn is_empty(&self) -> bool {
-        self.state.is_none() && self.position.is_none() && self.part.is_none()
+        self.state.is_none()
+            && self.position.is_none()
+            && self.part.is_none()
+            && self.behind.is_none()
     }
 
-    /// Last transaction that is known to be applied.
+    /// Last transaction that is known to be applied to all tables, paused ones included.
     pub(super) fn applied_transaction(&self) -> Option<u64> {
+        let catching_up = self
+            .catching_up
+            .as_ref()
+            .map(|catching_up| catching_up.from.0);
+        let least = self.held_at.into_iter().chain(catching_up).min();
         self.applied_transaction
+            .map(|applied| applied.min(least.unwrap_or(u64::MAX)))
     }
 
     pub(super) fn add(&mut self, report: Report) {
@@ -81,6 +121,30 @@ impl Ledger {
             }
             Report::Position(progress, applied_at) => self.set_position(progress, applied_at),
             Report::Batch(batch) => self.add_batch(*batch),
+            Report::Begin {
+                progress,
+                at,
+                behind,
+                reached,
+                turn,
+            } => {
+                self.set_position(progress, at);
+                let of = |state| {
+                    let of_state = behind
+                        .iter()
+                        .filter(move |shown| shown.behind.state == state);
+                    of_state
+                        .map(|shown| (shown.transaction_seq, shown.event_seq))
+                        .min()
+                };
+                self.held_at = of(TableState::Paused).map(|(transaction_seq, _)| transaction_seq);
+                self.catching_up = of(TableState::CatchingUp).map(|from| CatchingUp {
+                    from,
+                    reached,
+                    turn,
+                });
+                self.behind = Some(behind);
+            }
             Report::Part { event_seq } => self.part = Some(event_seq),
             Report::Tenure { tenure, staging_id } => self.begin_tenure(tenure, staging_id),
         }
@@ -96,6 +160,8 @@ impl Ledger {
             self.forget();
             self.applied_transaction = None;
             self.committed = None;
+            self.held_at = None;
+            self.catching_up = None;
         }
         self.tenure = Some((tenure, staging_id));
     }
@@ -105,6 +171,7 @@ impl Ledger {
         self.part = None;
         self.batches.clear();
         self.tables.clear();
+        self.behind = None;
     }
 
     /// Whether staging is this loader's: no other one has begun to read it, and it is the one
@@ -177,9 +244,27 @@ impl Ledger {
             return Ok(());
         }
         if let Some((progress, applied_at)) = &self.position {
-            write_position(&mut transaction, statements, progress, *applied_at)?;
+            let own = (progress.transaction_seq, progress.event_seq);
+            let standing = self.catching_up.as_ref().map(|tables| tables.at(progress));
+            let (applied, ahead) = match standing.flatten() {
+                Some((applied, ahead)) => (applied, Some(ahead)),
+                None => (own, None),
+            };
+            write_position(
+                &mut transaction,
+                statements,
+                (progress, applied, ahead),
+                *applied_at,
+            )?;
+            if standing == Some(None) {
+                behind::caught_up(&mut transaction)?;
+                self.catching_up = None;
+            }
         }
-        if let Some(event_seq) = self.part {
+        if let Some(tables) = &self.behind {
+            behind::write(&mut transaction, tables)?;
+        }
+        if let Some(event_seq) = self.part.filter(|_| self.catching_up.is_none()) {
             write_part(&mut transaction, event_seq)?;
         }
         for (name, totals) in &self.tables {
@@ -244,7 +329,7 @@ fn last_batch_id(client: &mut Client) -> Result<i64, PgError> {
 fn write_position(
     transaction: &mut Transaction<'_>,
     statements: &Statements,
-    progress: &Progress,
+    (progress, applied, ahead): (&Progress, (u64, u64), Option<u64>),
     applied_at: SystemTime,
 ) -> Result<(), PgError> {
     transaction
@@ -256,9 +341,10 @@ fn write_position(
                 &progress.gtid_set,
                 &progress.committed_at_us.and_then(system_time),
                 &applied_at,
-                &signed(progress.transaction_seq),
-                &signed(progress.event_seq),
+                &signed(applied.0),
+                &signed(applied.1),
                 &progress.consistent_from(),
+                &ahead.map(signed),
             ],
         )
         .operation("write progress")?;
@@ -352,7 +438,7 @@ fn write_state(
 }
 
 /// A time at the source as the client binds it; `None` before 1970, which no binlog is.
-fn system_time(us: i64) -> Option<SystemTime> {
+pub(super) fn system_time(us: i64) -> Option<SystemTime> {
     let us = u64::try_from(us).ok()?;
     SystemTime::UNIX_EPOCH.checked_add(Duration::from_micros(us))
 }

@@ -8,8 +8,9 @@
 //!
 //! A segment is dropped whole when its last transaction is applied and has been so for
 //! `keep_applied`. The newest segment always stays: where it begins tells how far back
-//! staging reaches.
+//! staging reaches. What a paused table waits for is not applied in this sense.
 
+mod behind;
 mod ledger;
 mod segments;
 
@@ -21,6 +22,7 @@ use postgres::Client;
 use postgres::error::SqlState;
 
 use crate::apply::AppliedTable;
+use crate::coverage::{Shown, Turn};
 use crate::figures::Figures;
 use crate::progress::Progress;
 use crate::tenure::Tenure;
@@ -95,6 +97,19 @@ pub enum Report {
         tenure: Tenure,
         /// Names the staging.
         staging_id: String,
+    },
+    /// A flow begins.
+    Begin {
+        /// Where.
+        progress: Progress,
+        /// When.
+        at: SystemTime,
+        /// Tables that are behind.
+        behind: Vec<Shown>,
+        /// Last transaction that the others have.
+        reached: u64,
+        /// Whose turn it is.
+        turn: Turn,
     },
     /// A batch is written up to this event and not committed yet.
     Part {

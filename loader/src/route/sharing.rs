@@ -99,6 +99,28 @@ impl<T: Eq + Hash> Sharing<T> {
 }
 
 impl Router {
+    /// One of `others` that goes to the same target table and may have rows of the same keys as
+    /// this one, though not at the same time: what is done to the two must stay in order.
+    pub fn ordered_with<'a>(
+        &self,
+        table: &TableName,
+        others: impl Iterator<Item = &'a TableName>,
+    ) -> Option<(&'a TableName, String)> {
+        let place = |table| {
+            let address = self.address(table);
+            format!("{}.{}", address.schema, address.table)
+        };
+        let disjoint = |table| {
+            self.rule(table)
+                .is_some_and(|rule| rule.keys == Keys::Disjoint)
+        };
+        let own = place(table);
+        others
+            .filter(|other| *other != table && place(other).eq_ignore_ascii_case(&own))
+            .find(|other| disjoint(table) || disjoint(other))
+            .map(|other| (other, own.clone()))
+    }
+
     /// What the rules say against these tables together.
     ///
     /// # Errors

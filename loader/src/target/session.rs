@@ -18,6 +18,8 @@ use common::shutdown::Shutdown;
 use postgres::error::SqlState;
 use postgres::{Client, SimpleQueryMessage};
 
+use super::behind::OwnPositions;
+use super::catch_up::CatchUp;
 use super::dialect::{Commit, Dialect};
 use super::lock::{self, holder};
 use super::server::Server;
@@ -139,6 +141,7 @@ pub struct TargetSession {
     pub(super) task: String,
     epoch: Option<i64>,
     commits: u32,
+    pub(super) catch_up: Option<CatchUp>,
 }
 
 impl TargetSession {
@@ -200,6 +203,7 @@ impl TargetSession {
             epoch: None,
             // The first commit tidies up behind the sessions before.
             commits: COMMITS_TO_TIDY,
+            catch_up: None,
         }
     }
 
@@ -398,23 +402,31 @@ impl TargetSession {
         file_created: Option<i64>,
     ) -> Result<(), SessionError> {
         let epoch = self.epoch.unwrap_or_default();
-        let (update, written) = checkpoint_update(
-            (&self.task, epoch),
-            staging_id,
-            progress,
-            file_created,
-            self.dialect,
-        );
-        self.move_and_commit(&update, &written, (progress, epoch))?;
+        let (own, (update, written)) = match self.own_positions(progress, file_created) {
+            OwnPositions::Besides(own) => {
+                let task = (self.task.as_str(), epoch);
+                let update =
+                    checkpoint_update(task, staging_id, progress, file_created, self.dialect);
+                (own, update)
+            }
+            OwnPositions::Instead(own) => (own, checkpoint_stays((&self.task, epoch))),
+        };
+        self.move_and_commit(
+            &update,
+            &written,
+            &format!("{own}commit"),
+            (progress, epoch),
+        )?;
         self.tidy();
         Ok(())
     }
 
-    /// Runs the checkpoint's update and commits, if it has changed a row.
+    /// Runs the checkpoint's update, and `commit` if it has changed a row.
     fn move_and_commit(
         &mut self,
         update: &str,
         written: &str,
+        commit: &str,
         (progress, epoch): (&Progress, i64),
     ) -> Result<(), SessionError> {
         let fenced = || SessionError::Fenced {
@@ -426,11 +438,11 @@ impl TargetSession {
         let result = match dialect.commit() {
             // No row updated: the division fails, and with it the transaction.
             Commit::Guarded => self.client.batch_execute(&format!(
-                "{check}; {}; commit",
+                "{check}; {}; {commit}",
                 dialect.guarded(update, written)
             )),
             Commit::Counted => match count_updated(&mut self.client, check, update) {
-                Ok(1) => self.client.batch_execute("commit"),
+                Ok(1) => self.client.batch_execute(commit),
                 Ok(_) => return Err(fenced()),
                 Err(error) => Err(error),
             },
@@ -453,7 +465,9 @@ impl TargetSession {
                 constraint: db.constraint().map(str::to_owned),
             })));
         }
-        Ok(result.operation("commit target transaction")?)
+        result.operation("commit target transaction")?;
+        self.note_committed(progress);
+        Ok(())
     }
 
     /// Keeps the checkpoint small where the server does not. What comes of it does not matter:
@@ -552,6 +566,14 @@ pub(crate) fn checkpoint_update(
     (update, written)
 }
 
+/// The same where the checkpoint stays.
+fn checkpoint_stays((task, epoch): (&str, i64)) -> (String, String) {
+    let mine = format!("task = {} and epoch = {epoch}", quote_literal(task));
+    let update =
+        format!("update mysql2gp.checkpoint set applied_at = clock_timestamp() where {mine}");
+    (update, mine)
+}
+
 /// Runs the checkpoint's update; how many rows it has changed.
 fn count_updated(client: &mut Client, check: &str, update: &str) -> Result<u64, postgres::Error> {
     client.batch_execute(check)?;
@@ -605,7 +627,7 @@ pub(crate) fn quote_literal(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 
-fn optional_literal(text: Option<&str>) -> String {
+pub(super) fn optional_literal(text: Option<&str>) -> String {
     text.map_or_else(|| "null".into(), quote_literal)
 }
 

@@ -12,6 +12,7 @@ mod assembly;
 mod bound;
 mod outage;
 mod queue;
+mod relist;
 mod report;
 mod start;
 
@@ -24,6 +25,7 @@ use std::time::{Duration, Instant};
 use common::error::{ErrorClass, chain};
 use common::metrics::Metrics;
 use common::position::{BinlogPosition, LogId};
+use common::reload::Reload;
 use common::settings::Settings;
 use common::shutdown::{Shutdown, Waited};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded};
@@ -40,6 +42,7 @@ use crate::stage::{Message, NewTimeline, Stager, StagingSession};
 use assembly::{Assembly, AssemblySettings, Channels};
 use outage::Outage;
 use queue::{Gauge, LotSender, Peer, Received, Urgency};
+use relist::Lists;
 use report::{REPORT_INTERVAL, Report};
 use start::From;
 
@@ -50,8 +53,14 @@ const WAIT_STEP: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// Whatever trying again does not help; with `--once` also servers that stay away.
-pub fn run(settings: &Settings, bound: &Bound, shutdown: &Shutdown) -> Result<(), MinerError> {
+pub fn run(
+    settings: &Settings,
+    bound: &Bound,
+    shutdown: &Shutdown,
+    reload: &Reload,
+) -> Result<(), MinerError> {
     announce(settings);
+    let mut lists = Lists::new(settings.tables.clone());
     let metrics = Metrics::start(
         &settings.metrics,
         &settings.task.name,
@@ -64,16 +73,22 @@ pub fn run(settings: &Settings, bound: &Bound, shutdown: &Shutdown) -> Result<()
     let mut outage = Outage::default();
     let mut epoch = None;
     while !shutdown.requested() {
+        if reload.take() {
+            lists.read_again(settings);
+        }
         let attempt = Attempt {
             settings,
+            lists: &mut lists,
             shutdown,
+            reload,
             outage: &mut outage,
             epoch: &mut epoch,
             figures: &mut figures,
         };
         let mut error = match attempt.run(&mut session, &mut bound) {
             Ok(()) => break,
-            Err(MinerError::AskedBack) => continue,
+            Err(MinerError::AskedBack | MinerError::Relist) => continue,
+            Err(error) if lists.take_back(&error) => continue,
             Err(error) => error,
         };
         if outage.is_taking_turns(&error) {
@@ -161,7 +176,9 @@ fn report_failure(session: &mut Option<StagingSession>, state: &str, error: &Min
 /// One life of the threads.
 struct Attempt<'a> {
     settings: &'a Settings,
+    lists: &'a mut Lists,
     shutdown: &'a Shutdown,
+    reload: &'a Reload,
     outage: &'a mut Outage,
     /// Of the last session on staging.
     epoch: &'a mut Option<i64>,
@@ -195,6 +212,7 @@ impl Attempt<'_> {
             }
         };
         self.outage.connected();
+        self.lists.accept();
         self.figures.begin(prepared.sequences);
         self.figures.enter("running");
         let Some(open) = session.take() else {
@@ -230,14 +248,14 @@ impl Attempt<'_> {
         let SourceSession { server, files, .. } = asked;
         let mut catalog = Catalog::new(source);
         catalog.require_whole_log(
-            &self.settings.tables,
+            self.lists.list(),
             &server,
             Unlogged::of_settings(self.settings),
         )?;
-        let names = catalog.tables(&self.settings.tables)?;
+        let names = catalog.tables(self.lists.list())?;
         let missing: Vec<_> = self
-            .settings
-            .tables
+            .lists
+            .list()
             .named()
             .filter(|name| !names.contains(name))
             .collect();
@@ -266,7 +284,8 @@ impl Attempt<'_> {
                 shown.push((name.clone(), key));
             }
         }
-        session.announce(&server.version, &shown)?;
+        self.lists.tell(session, &mut staged, &names)?;
+        session.announce(&server.version, self.lists.list(), &shown)?;
         info!(
             "connected to source version={} log={} end={end} tables={}",
             server.version,
@@ -274,7 +293,7 @@ impl Attempt<'_> {
             names.len()
         );
         let tables = Tables::new(
-            FilterSettings::new(self.settings),
+            FilterSettings::new(self.settings, self.lists.list()),
             server.flavor,
             catalog,
             History::new(source, &server, self.shutdown),
@@ -383,7 +402,10 @@ impl Attempt<'_> {
                     let _ = writer_idle.try_send(());
                     match units.recv_timeout(REPORT_INTERVAL) {
                         Ok(message) => message,
-                        Err(RecvTimeoutError::Timeout) => continue,
+                        Err(RecvTimeoutError::Timeout) => {
+                            self.look_at_list(stager)?;
+                            continue;
+                        }
                         Err(RecvTimeoutError::Disconnected) => return Ok(()),
                     }
                 }
@@ -396,7 +418,16 @@ impl Attempt<'_> {
             self.outage.staged();
             self.wait_for_space(stager)?;
             report.print_when_due();
+            self.look_at_list(stager)?;
         }
+    }
+
+    /// Starts over with another list, between two source transactions.
+    fn look_at_list(&self, stager: &Stager) -> Result<(), MinerError> {
+        if self.reload.requested() && !stager.is_open() {
+            return Err(MinerError::Relist);
+        }
+        Ok(())
     }
 
     /// Above the soft limit, waits until the loader has made room.
@@ -408,7 +439,7 @@ impl Attempt<'_> {
                 if !waiting {
                     return Ok(());
                 }
-                if self.shutdown.wait(WAIT_STEP) == Waited::Stop {
+                if self.shutdown.wait(WAIT_STEP) == Waited::Stop || self.reload.requested() {
                     return Ok(());
                 }
                 continue;
@@ -431,8 +462,9 @@ impl Attempt<'_> {
             if !waiting {
                 waiting = true;
                 warn!(
-                    "wait for the loader: staging holds bytes={bytes} staging_soft_limit={}",
-                    miner.staging_soft_limit
+                    "wait for the loader: staging holds bytes={bytes} staging_soft_limit={}{}",
+                    miner.staging_soft_limit,
+                    relist::describe_paused(&stager.session().paused()?)
                 );
                 self.figures.enter("waiting_space");
                 stager.session().set_state("waiting_space", None)?;

@@ -4,11 +4,12 @@
 //! On the same log it goes on by file and position, on another server's only by GTIDs, and
 //! only where that server continues exactly what is staged or applied.
 
-use common::checkpoint::{self, Checkpoint};
+use common::behind::Needed;
+use common::checkpoint::Checkpoint;
 use common::gtid::GtidSet;
 use common::pg::connect_target;
 use common::position::{BinlogPosition, LogId, TimelineId};
-use common::settings::{Settings, StartPoint};
+use common::settings::StartPoint;
 use log::{info, warn};
 
 use super::Attempt;
@@ -66,8 +67,8 @@ pub(super) fn decide(
             switch_server(log_id, left, staged.gtid_set.as_ref(), source)
         };
     }
-    if let Some(checkpoint) = read_checkpoint(settings)? {
-        return resume_from_checkpoint(attempt, &checkpoint, source);
+    if let Some(needed) = read_needed(attempt)? {
+        return resume_from_target(attempt, &needed, source);
     }
     let first_start = session.start_position()?;
     match &settings.source.start {
@@ -100,25 +101,25 @@ pub(super) fn go_back(
     source: &mut SourceSession,
 ) -> Result<Option<Start>, MinerError> {
     let asked = session.asked_back()?;
-    let checkpoint = match &asked {
-        Some(_) => read_checkpoint(attempt.settings)?,
-        None if is_purged(staged, source)? => {
-            read_checkpoint(attempt.settings)?.filter(|checkpoint| {
-                is_ahead(checkpoint, staged) && source.files.contains(&checkpoint.applied)
-            })
-        }
+    let needed = match &asked {
+        Some(_) => read_needed(attempt)?,
+        None if is_purged(staged, source)? => read_needed(attempt)?.filter(|needed| {
+            needed.elsewhere().next().is_none()
+                && is_ahead(needed.least(), staged)
+                && source.files.contains(&needed.least().applied)
+        }),
         None => None,
     };
-    let Some(checkpoint) = checkpoint else {
+    let Some(needed) = needed else {
         return Ok(None);
     };
     check_same_log(attempt, staged, source)?;
-    let start = resume_from_checkpoint(attempt, &checkpoint, source)?;
+    let start = resume_from_target(attempt, &needed, source)?;
     Ok(match session.forget_staged(asked.as_deref())? {
         Forgotten::Yes => {
             warn!(
                 "what is staged does not join on to the target's checkpoint: staging is emptied, to mine again position={}",
-                checkpoint.applied
+                needed.least().applied
             );
             Some(start)
         }
@@ -246,11 +247,66 @@ fn or_none(set: &GtidSet) -> String {
     }
 }
 
-fn resume_from_checkpoint(
+/// Where every table that is replicated can be completed: at the checkpoint, or where the table
+/// that is the furthest behind stands.
+fn resume_from_target(
     attempt: &Attempt<'_>,
-    checkpoint: &Checkpoint,
+    needed: &Needed,
     source: &mut SourceSession,
 ) -> Result<Start, MinerError> {
+    let Needed { checkpoint, behind } = needed;
+    for behind in behind {
+        info!(
+            "table is behind the target's checkpoint: mining it again table={} position={} checkpoint={}",
+            behind.table, behind.at.applied, checkpoint.applied
+        );
+    }
+    let mut elsewhere = needed.elsewhere();
+    let same_log = checkpoint.log_id == source.server.log_id;
+    let Some(first) = elsewhere.next() else {
+        let least = needed.least();
+        // By GTID alone, only one position can be found again.
+        if !same_log && least.applied != checkpoint.applied {
+            return Err(refuse_elsewhere(needed));
+        }
+        return resume_from_checkpoint(attempt, least, source);
+    };
+    let place = |at: &Checkpoint| (at.timeline_id.clone(), at.applied.clone());
+    if !same_log || elsewhere.any(|behind| place(&behind.at) != place(&first.at)) {
+        return Err(refuse_elsewhere(needed));
+    }
+    check_start(attempt, checkpoint)?;
+    let left = Continued {
+        id: first.at.timeline_id.clone(),
+        end: first.at.applied.clone(),
+    };
+    let had = applied_set(&first.at);
+    let mut start = switch_server(&first.at.log_id, left, had.as_ref(), source)?;
+    // The checkpoint's positions are found again in what is mined now.
+    if let Some(timeline) = &mut start.timeline {
+        timeline.id = Some(checkpoint.timeline_id.clone());
+    }
+    Ok(start)
+}
+
+fn refuse_elsewhere(needed: &Needed) -> MinerError {
+    MinerError::Elsewhere {
+        tables: needed
+            .behind
+            .iter()
+            .map(|behind| behind.table.clone())
+            .collect(),
+    }
+}
+
+fn applied_set(checkpoint: &Checkpoint) -> Option<GtidSet> {
+    checkpoint
+        .applied_gtid_set
+        .as_deref()
+        .and_then(|text| text.parse().ok())
+}
+
+fn check_start(attempt: &Attempt<'_>, checkpoint: &Checkpoint) -> Result<(), MinerError> {
     let settings = attempt.settings;
     let configured = settings.source.start.to_string();
     if checkpoint.start_position != configured {
@@ -260,10 +316,17 @@ fn resume_from_checkpoint(
             recorded: checkpoint.start_position.clone(),
         });
     }
-    let applied_set = checkpoint
-        .applied_gtid_set
-        .as_deref()
-        .and_then(|text| text.parse::<GtidSet>().ok());
+    Ok(())
+}
+
+fn resume_from_checkpoint(
+    attempt: &Attempt<'_>,
+    checkpoint: &Checkpoint,
+    source: &mut SourceSession,
+) -> Result<Start, MinerError> {
+    let settings = attempt.settings;
+    check_start(attempt, checkpoint)?;
+    let applied_set = applied_set(checkpoint);
     if checkpoint.log_id != source.server.log_id {
         let left = Continued {
             id: checkpoint.timeline_id.clone(),
@@ -344,10 +407,15 @@ fn wrong_kind(set: &GtidSet) -> MinerError {
     MinerError::Source(SourceError::wrong_gtid_kind(set))
 }
 
-fn read_checkpoint(settings: &Settings) -> Result<Option<Checkpoint>, MinerError> {
+fn read_needed(attempt: &Attempt<'_>) -> Result<Option<Needed>, MinerError> {
+    let settings = attempt.settings;
     let mut target =
         connect_target(&settings.target.conninfo, "binlog_miner").map_err(MinerError::Target)?;
-    Ok(checkpoint::read(&mut target, &settings.task.name)?)
+    Ok(Needed::read(
+        &mut target,
+        &settings.task.name,
+        attempt.lists.list(),
+    )?)
 }
 
 fn still_there(position: &BinlogPosition, source: &SourceSession) -> Result<(), MinerError> {

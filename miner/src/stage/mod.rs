@@ -8,12 +8,14 @@
 
 mod chunk;
 mod forget;
+mod listed;
 mod session;
 mod timeline;
 mod writer;
 
 pub use chunk::{ChunkPacker, LineKind, Sequences};
 pub use forget::Forgotten;
+pub use listed::Listed;
 pub use session::{LOCK as MINER_LOCK, Staged, StagingSession};
 pub use timeline::{Continued, NewTimeline};
 pub use writer::{CaughtUp, Message, StagedEnd, Stager, Unit, UnitEnd};

@@ -11,7 +11,7 @@ use common::settings::Settings;
 use common::shutdown::{Shutdown, Waited};
 use common::staging::migrate::migrate;
 use common::staging::segment_of;
-use common::table::{DefinitionId, TableDefinition, TableName};
+use common::table::{DefinitionId, TableDefinition};
 use log::warn;
 use postgres::Client;
 
@@ -280,47 +280,6 @@ impl StagingSession {
             }
         }
         Ok(known)
-    }
-
-    /// Writes what the status shows once at start.
-    ///
-    /// # Errors
-    /// When a statement fails.
-    pub fn announce(
-        &mut self,
-        version: &str,
-        tables: &[(TableName, Vec<String>)],
-    ) -> Result<(), MinerError> {
-        self.write_announcement(version, tables)
-            .map_err(MinerError::Staging)
-    }
-
-    fn write_announcement(
-        &mut self,
-        version: &str,
-        tables: &[(TableName, Vec<String>)],
-    ) -> Result<(), PgError> {
-        let mut transaction = self.client.transaction().operation("announce the source")?;
-        transaction
-            .execute(
-                "update mysql2gp.miner \
-                    set server_version = $1, state = 'running', last_error = null, last_error_at = null \
-                  where epoch = $2",
-                &[&version, &self.epoch],
-            )
-            .operation("announce the source")?;
-        transaction
-            .execute("delete from mysql2gp.replicated_table", &[])
-            .operation("announce tables")?;
-        for (name, key) in tables {
-            transaction
-                .execute(
-                    "insert into mysql2gp.replicated_table (database_name, table_name, key_columns) values ($1, $2, $3)",
-                    &[&name.database, &name.table, key],
-                )
-                .operation("announce tables")?;
-        }
-        transaction.commit().operation("announce the source")
     }
 
     /// Writes the state and, with it, what went wrong.

@@ -132,6 +132,11 @@ impl Stager {
         &mut self.session
     }
 
+    /// Whether a source transaction is staged in part.
+    pub fn is_open(&self) -> bool {
+        self.in_transaction
+    }
+
     /// Ends an unfinished staging transaction and gives the session back.
     pub fn into_session(mut self) -> StagingSession {
         if self.in_transaction {

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use common::crash::Point;
 use testkit::workload::Random;
 
+use crate::holds;
 use crate::refusals;
 use crate::rig::{SOON, launch};
 use crate::site::{Armed, Server, Site, Who};
@@ -56,6 +57,10 @@ pub(crate) enum Fault {
     Retried,
     /// Commands that give up dead letters die.
     Discarded,
+    /// A table is paused, or resumed where it was paused; whatever breaks next finds it so.
+    Held,
+    /// The loader dies as it takes up that tables are paused and resumed.
+    HeldDying,
 }
 
 impl Fault {
@@ -76,6 +81,7 @@ impl Fault {
             Self::Synced,
             Self::Retried,
             Self::Discarded,
+            Self::HeldDying,
         ];
         for server in [Source, Staging, Target] {
             faults.extend([
@@ -96,6 +102,7 @@ impl Fault {
             Self::LoseAnswer(Target),
         ]);
         faults.extend([Self::Kill(Miner), Self::Kill(Loader)].repeat(3));
+        faults.extend([Self::Held].repeat(8));
         faults
     }
 
@@ -118,6 +125,8 @@ impl Fault {
             Self::Synced => format!("at {}", Point::LoaderLettersStaged.name()),
             Self::Retried => "retries of dead letters".into(),
             Self::Discarded => "dead letters discarded".into(),
+            Self::Held => "table paused or resumed".into(),
+            Self::HeldDying => format!("at {}", Point::LoaderHolding.name()),
         }
     }
 
@@ -127,7 +136,12 @@ impl Fault {
         site.tend();
         match self {
             // Each death is one.
-            Self::Healing | Self::Advanced | Self::Synced | Self::Retried | Self::Discarded => {}
+            Self::Healing
+            | Self::Advanced
+            | Self::Synced
+            | Self::Retried
+            | Self::Discarded
+            | Self::HeldDying => {}
             Self::Kill(_)
             | Self::KillServer(_)
             | Self::Reset(_)
@@ -138,6 +152,7 @@ impl Fault {
             | Self::Fenced(_)
             | Self::Restored
             | Self::TargetRestored
+            | Self::Held
             | Self::Wiped => site.fault(&self.kind()),
         }
         match self {
@@ -179,6 +194,8 @@ impl Fault {
             Self::Synced => synced(site),
             Self::Retried => refusals::retry(site),
             Self::Discarded => refusals::discard(site),
+            Self::Held => holds::toggle(site),
+            Self::HeldDying => holds::die(site),
         }
     }
 }
@@ -210,7 +227,7 @@ fn kill_server(site: &mut Site, server: Server) {
 }
 
 /// Has the loader die at this place, which `reach` makes it come by.
-fn die_at(site: &mut Site, point: Point, reach: impl FnOnce(&mut Site, &str)) {
+pub(crate) fn die_at(site: &mut Site, point: Point, reach: impl FnOnce(&mut Site, &str)) {
     let kind = format!("at {}", point.name());
     let died = site.tally.kind_count(&kind);
     let loader = &mut site.loader;
@@ -297,8 +314,10 @@ fn restore_target(site: &mut Site) {
     site.rig.target_mut().restore();
 }
 
-/// A prepared transaction that only staging knows could not be mined again.
-fn end_prepared(site: &mut Site) {
+/// A prepared transaction that only staging knows could not be mined again, neither from the
+/// checkpoint on nor from where a table is that catches up.
+pub(crate) fn end_prepared(site: &mut Site) {
+    holds::wait_caught_up(site);
     site.writer.set(Mode::Plain);
     let end = site.rig.source.binlog_end();
     site.wait("the target to go on", |site| {
@@ -414,6 +433,10 @@ const WITH_A_FAULT: &[Point] = &[
     Point::LoaderLettersStaged,
     Point::LoaderLettersInSync,
     Point::LoaderLettersSynced,
+    Point::LoaderHolding,
+    Point::LoaderHeld,
+    Point::LoaderCatchingUp,
+    Point::LoaderCaughtUp,
 ];
 
 /// Every named place that a program comes by with the workload alone, each with a pass.
@@ -472,6 +495,8 @@ pub(crate) fn shuffle<T>(items: &mut [T], random: &mut Random) {
 
 /// Waits until no program is armed any more, and both are at work.
 pub(crate) fn settle(site: &mut Site) {
+    // Some places are passed with all tables only.
+    holds::resume_all(site);
     // One that was started anew has nothing to die of, though more may be due.
     for who in [Who::Miner, Who::Loader] {
         let runner = site.runner(who);

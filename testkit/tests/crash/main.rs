@@ -30,6 +30,9 @@ mod site;
 /// What breaks.
 mod faults;
 
+/// Tables that are held back meanwhile.
+mod holds;
+
 /// Random faults in a random workload.
 mod random;
 

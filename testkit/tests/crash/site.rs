@@ -6,11 +6,12 @@ use std::os::unix::process::ExitStatusExt;
 use std::time::{Duration, Instant};
 
 use common::crash::{self, Point};
-use testkit::workload::{SOURCE_SCHEMA, TABLE_LIST, TABLES, TARGET_SCHEMA};
+use testkit::workload::{Random, SOURCE_SCHEMA, TABLE_LIST, TABLES, TARGET_SCHEMA};
 use testkit::{
     Comparison, Durability, Flavor, MysqlServer, PgServer, Program, Proxy, TaskFiles, holds_within,
 };
 
+use crate::holds;
 use crate::refusals;
 use crate::rig::{DATABASE, Rig, SCHEMA, SOON, Task, launch};
 use crate::tally::{Position, Tally};
@@ -68,6 +69,7 @@ pub(crate) struct Site {
     pub(crate) miner: Runner,
     pub(crate) loader: Runner,
     pub(crate) tally: Tally,
+    pub(crate) random: Random,
     started: Instant,
     /// When the backlog was looked at.
     looked_at: Instant,
@@ -140,6 +142,7 @@ impl Site {
             loader,
             writer,
             tally: Tally::default(),
+            random: Random::new(seed ^ 2),
             started: Instant::now(),
             looked_at: Instant::now(),
         }
@@ -300,7 +303,10 @@ impl Site {
     /// Lets the source rest, and compares every row when everything is applied.
     pub(crate) fn compare(&mut self) {
         self.catch_up();
-        for table in TABLES.iter().chain(MORE_TABLES) {
+        holds::wait_caught_up(self);
+        let paused = holds::paused(self);
+        let tables = TABLES.iter().chain(MORE_TABLES);
+        for table in tables.filter(|table| !paused.iter().any(|paused| paused == *table)) {
             let report = Comparison::between(
                 self.rig.source.table(DATABASE, table),
                 self.rig.target().table(&self.task.target, SCHEMA, table),

@@ -3,6 +3,7 @@
 use common::crash::{self, Point};
 use testkit::{Flavor, MysqlServer, Program, Proxy, wait_until};
 
+use crate::paused::{hold, wait_caught_up};
 use crate::rig::{
     DATABASE, Rig, SOON, Task, assert_calm, assert_ends, assert_says, assert_stops, launch, loader,
     miner,
@@ -233,4 +234,75 @@ fn programs_that_die_on_the_way_to_another_mysql_go_on_there() {
 #[test]
 fn programs_that_die_on_the_way_to_another_mariadb_go_on_there() {
     programs_that_die_on_the_way_go_on_there(Flavor::MariaDb1011);
+}
+
+/// A table is paused on one server, and its position there is what it goes on from on another.
+fn a_paused_table_follows(flavor: Flavor) {
+    let mut pair = Pair::start(flavor);
+    let task = pair.task();
+    let files = task.config.write();
+    pair.write("one");
+    let (mut mining, mut loading) = (miner(&files, &[]), loader(&files, &[]));
+    pair.assert_applied(&task, &mut [&mut mining, &mut loading]);
+    let pairs = [("keyless", "t"), ("t", "keyless")];
+    for (round, (paused, other)) in pairs.into_iter().enumerate() {
+        hold(&files, &["pause", paused], &["paused"]);
+        pair.write("waits");
+        pair.rig
+            .wait_applied(&task, &mut [&mut mining, &mut loading]);
+        pair.fail_over();
+        pair.write("waits there");
+        pair.rig
+            .wait_applied(&task, &mut [&mut mining, &mut loading]);
+        pair.rig.assert_equal(&task, &[other]);
+        if round == 1 {
+            // What it waits for is mined again, by GTID and from the other server.
+            mining.kill9();
+            loading.kill9();
+            let drop = format!("drop database {} with (force)", task.staging);
+            pair.rig.staging.sql("postgres", &drop);
+            pair.rig.staging.create_database(&task.staging);
+            (mining, loading) = (miner(&files, &[]), loader(&files, &[]));
+            pair.write("after the loss");
+            pair.rig
+                .wait_applied(&task, &mut [&mut mining, &mut loading]);
+            pair.rig.assert_equal(&task, &[other]);
+        }
+        hold(&files, &["resume", paused], &["resumed"]);
+        pair.write("goes on");
+        wait_caught_up(&pair.rig, &task, &mut [&mut mining, &mut loading]);
+        pair.assert_applied(&task, &mut [&mut mining, &mut loading]);
+        replicate(&pair.replica, &pair.rig.source);
+    }
+    // Staging and server are lost at a time: no position of the new server tells where each is.
+    hold(&files, &["pause", "t"], &["paused"]);
+    pair.write("waits");
+    pair.rig
+        .wait_applied(&task, &mut [&mut mining, &mut loading]);
+    assert_stops(&mut mining);
+    assert_stops(&mut loading);
+    pair.fail_over();
+    let drop = format!("drop database {} with (force)", task.staging);
+    pair.rig.staging.sql("postgres", &drop);
+    pair.rig.staging.create_database(&task.staging);
+    let elsewhere = &["tables app.t are behind", "take the tables out of the list"];
+    assert_ends(&mut miner(&files, &[]), 3, elsewhere);
+    let without = task.config.clone().tables(&["keyless"]).write();
+    (mining, loading) = (miner(&without, &[]), loader(&without, &[]));
+    pair.write("without");
+    pair.rig
+        .wait_applied(&task, &mut [&mut mining, &mut loading]);
+    pair.rig.assert_equal(&task, &["keyless"]);
+    assert_stops(&mut mining);
+    assert_stops(&mut loading);
+}
+
+#[test]
+fn a_paused_table_follows_a_mysql_failover() {
+    a_paused_table_follows(Flavor::Mysql97);
+}
+
+#[test]
+fn a_paused_table_follows_a_mariadb_failover() {
+    a_paused_table_follows(Flavor::MariaDb1011);
 }

@@ -60,3 +60,12 @@ mod failover;
 
 /// A target, or staging, that is restored from an old copy.
 mod restored;
+
+/// Tables that are held back.
+mod paused;
+
+/// What else may happen to a table while it is held back.
+mod paused_events;
+
+/// Tables that are newly listed, or no longer.
+mod relisted;

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use testkit::holds_within;
 
+use crate::paused::{hold, wait_caught_up};
 use crate::rig::{Rig, SOON, assert_calm, assert_ends, assert_stops, loader, miner};
 
 /// A port that nobody listens on.
@@ -98,6 +99,7 @@ fn both_programs_show_and_send_their_figures() {
     wait_figure(port, "mysql2gp_total_lag_seconds", &[], 0.0);
     wait_figure(port, "mysql2gp_backlog_rows", &[], 0.0);
     wait_figure(port, "mysql2gp_dead_letters", &[], 0.0);
+    wait_figure(port, "mysql2gp_paused_tables", &[], 0.0);
     let loaders = scrape(port).unwrap();
     let value = |name: &str| figure(&loaders, name, &[]).unwrap();
     assert_eq!(
@@ -165,6 +167,15 @@ fn both_programs_show_and_send_their_figures() {
     rig.source_sql(&["insert into t values (4, 'd')"]);
     rig.wait_applied(&task, &mut [&mut mining, &mut loading]);
     wait_figure(port, "mysql2gp_applied_transactions_total", &[], 4.0);
+    // A table that is paused shows, and not as a lag.
+    hold(&files, &["pause", "t"], &["paused"]);
+    rig.source_sql(&["insert into t values (5, 'e')"]);
+    wait_figure(port, "mysql2gp_paused_tables", &[], 1.0);
+    rig.wait_applied(&task, &mut [&mut mining, &mut loading]);
+    wait_figure(port, "mysql2gp_total_lag_seconds", &[], 0.0);
+    hold(&files, &["resume", "t"], &["resumed"]);
+    wait_figure(port, "mysql2gp_paused_tables", &[], 0.0);
+    wait_caught_up(&rig, &task, &mut [&mut mining, &mut loading]);
     assert_stops(&mut mining);
     assert_stops(&mut loading);
     for program in [&mining, &loading] {

@@ -59,6 +59,19 @@ pub(super) fn write(task: &str, answer: &Answer, out: &mut impl Write) -> io::Re
         bytes(number(&answer.status, "staging_bytes")),
         field("dead_letters")
     )?;
+    let paused: Vec<String> = answer
+        .tables
+        .iter()
+        .filter(|table| show(table.get("state")) == "paused")
+        .map(table_name)
+        .collect();
+    if !paused.is_empty() {
+        writeln!(
+            out,
+            "paused    {}: not part of lag and backlog; binlog_loader resume TABLE",
+            paused.join(", ")
+        )?;
+    }
     if !is_null(&answer.status, "consistent_from") {
         writeln!(out, "consistent from {}", field("consistent_from"))?;
     }
@@ -349,6 +362,14 @@ mod tests {
         assert!(text(&answer).contains("bin.000002:4000  (nothing heard of it for 25 s)"));
         answer.status["miner_state"] = json!("stopped");
         assert!(!text(&answer).contains("nothing heard"));
+    }
+
+    #[test]
+    fn paused_tables_are_named() {
+        let mut answer = behind();
+        assert!(!text(&answer).contains("paused"));
+        answer.tables[0]["state"] = json!("paused");
+        assert!(text(&answer).contains("\npaused    app.a: not part of lag"));
     }
 
     #[test]
