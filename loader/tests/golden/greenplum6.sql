@@ -104,12 +104,18 @@ create table if not exists mysql2gp.checkpoint (
     applied_at          timestamptz not null
 ) distributed by (task);
 create table if not exists mysql2gp.checkpoint_tables (
-    task          text not null,
-    database_name text not null,
-    table_name    text not null,
-    state         text not null,
-    applied_file  text not null,
-    applied_pos   bigint not null,
+    task             text not null,
+    database_name    text not null,
+    table_name       text not null,
+    state            text not null,
+    timeline_id      text not null,
+    log_id           text not null,
+    file_created     bigint,
+    applied_file     text not null,
+    applied_pos      bigint not null,
+    applied_gtid_set text,
+    consistent_from  text,
+    changed_at       timestamptz not null,
     primary key (task, database_name, table_name)
 ) distributed by (task);
 create table if not exists mysql2gp.checkpoint_dead_letters (
