@@ -233,6 +233,9 @@ impl Golden {
         if replace::is_spoken(route) {
             let name = replace::table_name(1);
             self.statement(&replace::create_table(route, &name));
+            if let Some(update) = replace::update_statement(route, &name) {
+                self.statement(&update);
+            }
             self.statement(&replace::insert_statement(route, &name));
         }
         if let Some(truncate) = constants::truncate_statement(route) {

@@ -2,8 +2,10 @@
 //!
 //! Where the key has the table's only unique index, nothing can stand in the way of a row but
 //! the one that it replaces, so INSERT with ON CONFLICT does what a DELETE and a COPY would, for
-//! two thirds of their cost. The rows lie in a temporary table in key order, as the round has
-//! them. Columns that only the target has get their default, as with a new row.
+//! two thirds of their cost. Such rows are nearly always there: an UPDATE, which need not lock a
+//! row before it writes it, costs a tenth less again, and the INSERT follows only where it has
+//! met fewer rows than it was given. The rows lie in a temporary table in key order, as the round
+//! has them. Columns that only the target has get their default, as with a new row.
 
 use common::pg::{Operation as _, PgError, quote_identifier};
 use postgres::{Client, Statement};
@@ -12,6 +14,7 @@ use super::binary::Format;
 use super::keyless::equal_is_same;
 use super::statements::list;
 use crate::route::Route;
+use crate::target::catalog::RelationKind;
 use crate::target::dialect::{Replacing, Spread};
 use crate::target::placement::{Distribution, Placement, Storage};
 
@@ -23,6 +26,9 @@ pub(super) const LEAST_ROWS: usize = 200;
 /// Statements that replace rows of one table.
 pub(super) struct Replace {
     pub(super) copy: Statement,
+    /// Updates the rows that are there; `None` where the INSERT alone is better.
+    pub(super) update: Option<Statement>,
+    /// Updates those, and inserts the others.
     pub(super) insert: Statement,
     /// Empties the temporary table within a transaction of several rounds.
     pub(super) clear: String,
@@ -60,6 +66,10 @@ impl Replace {
                     format.clause()
                 ))
                 .operation("prepare copy")?,
+            update: match update_statement(route, &name) {
+                Some(update) => Some(client.prepare(&update).operation("prepare update")?),
+                None => None,
+            },
             insert: client
                 .prepare(&insert_statement(route, &name))
                 .operation("prepare insert")?,
@@ -102,6 +112,37 @@ pub(super) fn create_table(route: &Route, name: &str) -> String {
     );
     let spread = Spread::As(target.placement.as_ref(), &columns);
     target.dialect.temporary_table(name, &select, spread)
+}
+
+/// The UPDATE, where it is known to be cheaper: a partitioned target would look into each of its
+/// partitions for a key.
+pub(super) fn update_statement(route: &Route, name: &str) -> Option<String> {
+    let target = &route.target;
+    if target.kind != RelationKind::Table {
+        return None;
+    }
+    match target.dialect.replacing() {
+        Replacing::Always => {}
+        Replacing::AmongNoDeletes | Replacing::Never => return None,
+    }
+    let given = route.copy_columns().map(|column| {
+        let column = quote_identifier(&column.name);
+        format!("{column} = s.{column}")
+    });
+    let only_here = route
+        .target_only_columns()
+        .into_iter()
+        .map(|column| format!("{} = default", quote_identifier(column)));
+    let same = route.key_names().into_iter().map(|column| {
+        let column = quote_identifier(column);
+        format!("t.{column} = s.{column}")
+    });
+    Some(format!(
+        "update only {} t set {} from pg_temp.{name} s where {}",
+        target.quoted(),
+        list(given.chain(only_here)),
+        same.collect::<Vec<_>>().join(" and "),
+    ))
 }
 
 pub(super) fn insert_statement(route: &Route, name: &str) -> String {

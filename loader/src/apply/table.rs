@@ -205,15 +205,24 @@ impl<'r> At<'r, '_> {
         let mut writer = client
             .copy_in(&replace.copy)
             .map_err(|error| self.error(&error, "copy rows that replace others"))?;
-        self.fill_rows(&mut writer, buffers, self.replacing_rows())?;
+        let copied = self.fill_rows(&mut writer, buffers, self.replacing_rows())?;
         crash::point(Point::LoaderInCopy);
         writer
             .finish()
             .map_err(|error| self.error(&error, "copy rows that replace others"))?;
         crash::point(Point::LoaderAfterCopy);
-        let count = client
-            .execute(&replace.insert, &[])
-            .map_err(|error| self.error(&error, "replace rows of target table"))?;
+        let mut execute = |statement| {
+            client
+                .execute(statement, &[])
+                .map_err(|error| self.error(&error, "replace rows of target table"))
+        };
+        let mut count = match &replace.update {
+            Some(update) => execute(update)?,
+            None => 0,
+        };
+        if count < copied {
+            count = execute(&replace.insert)?;
+        }
         crash::point(Point::LoaderReplaced);
         if self.round.end.is_none() {
             client

@@ -181,6 +181,7 @@ delete from "public"."items" t using unnest($1::text[]::integer[]) as k (k1) whe
 copy "public"."items" ("id", "shop", "name", "ratio") from stdin;
 copy "public"."items" ("id", "shop", "name", "ratio") from stdin (format binary);
 drop table if exists pg_temp.mysql2gp_replace_1; create temporary table mysql2gp_replace_1 on commit delete rows as select "id", "shop", "name", "ratio" from "public"."items" where false;
+update only "public"."items" t set "id" = s."id", "shop" = s."shop", "name" = s."name", "ratio" = s."ratio", "extra" = default from pg_temp.mysql2gp_replace_1 s where t."id" = s."id";
 insert into "public"."items" ("id", "shop", "name", "ratio") select "id", "shop", "name", "ratio" from pg_temp.mysql2gp_replace_1 on conflict ("id") do update set "id" = excluded."id", "shop" = excluded."shop", "name" = excluded."name", "ratio" = excluded."ratio", "extra" = excluded."extra";
 truncate table "public"."items";
 
@@ -189,6 +190,7 @@ delete from "public"."stock" t using unnest($1::text[]::character varying[], $2:
 copy "public"."stock" ("id", "shop", "name", "ratio") from stdin;
 copy "public"."stock" ("id", "shop", "name", "ratio") from stdin (format binary);
 drop table if exists pg_temp.mysql2gp_replace_1; create temporary table mysql2gp_replace_1 on commit delete rows as select "id", "shop", "name", "ratio" from "public"."stock" where false;
+update only "public"."stock" t set "id" = s."id", "shop" = s."shop", "name" = s."name", "ratio" = s."ratio", "extra" = default from pg_temp.mysql2gp_replace_1 s where t."shop" = s."shop" and t."id" = s."id";
 insert into "public"."stock" ("id", "shop", "name", "ratio") select "id", "shop", "name", "ratio" from pg_temp.mysql2gp_replace_1 on conflict ("shop", "id") do update set "id" = excluded."id", "shop" = excluded."shop", "name" = excluded."name", "ratio" = excluded."ratio", "extra" = excluded."extra";
 truncate table "public"."stock";
 
@@ -197,6 +199,7 @@ delete from "public"."orders" t using unnest($1::text[]::integer[]) as k (k1) wh
 copy "public"."orders" ("id", "shop", "name", "ratio") from stdin;
 copy "public"."orders" ("id", "shop", "name", "ratio") from stdin (format binary);
 drop table if exists pg_temp.mysql2gp_replace_1; create temporary table mysql2gp_replace_1 on commit delete rows as select "id", "shop", "name", "ratio" from "public"."orders" where false;
+update only "public"."orders" t set "id" = s."id", "shop" = s."shop", "name" = s."name", "ratio" = s."ratio", "extra" = default from pg_temp.mysql2gp_replace_1 s where t."id" = s."id";
 insert into "public"."orders" ("id", "shop", "name", "ratio") select "id", "shop", "name", "ratio" from pg_temp.mysql2gp_replace_1 on conflict ("id") do update set "id" = excluded."id", "shop" = excluded."shop", "name" = excluded."name", "ratio" = excluded."ratio", "extra" = excluded."extra";
 truncate table "public"."orders";
 
@@ -205,6 +208,7 @@ delete from "public"."events" t using unnest($1::text[]::integer[]) as k (k1) wh
 copy "public"."events" ("id", "shop", "name", "ratio") from stdin;
 copy "public"."events" ("id", "shop", "name", "ratio") from stdin (format binary);
 drop table if exists pg_temp.mysql2gp_replace_1; create temporary table mysql2gp_replace_1 on commit delete rows as select "id", "shop", "name", "ratio" from "public"."events" where false;
+update only "public"."events" t set "id" = s."id", "shop" = s."shop", "name" = s."name", "ratio" = s."ratio", "extra" = default from pg_temp.mysql2gp_replace_1 s where t."id" = s."id";
 insert into "public"."events" ("id", "shop", "name", "ratio") select "id", "shop", "name", "ratio" from pg_temp.mysql2gp_replace_1 on conflict ("id") do update set "id" = excluded."id", "shop" = excluded."shop", "name" = excluded."name", "ratio" = excluded."ratio", "extra" = excluded."extra";
 truncate table "public"."events";
 
@@ -213,6 +217,7 @@ delete from "public"."colors" t using unnest($1::text[]::integer[]) as k (k1) wh
 copy "public"."colors" ("id", "shop", "name", "ratio") from stdin;
 copy "public"."colors" ("id", "shop", "name", "ratio") from stdin (format binary);
 drop table if exists pg_temp.mysql2gp_replace_1; create temporary table mysql2gp_replace_1 on commit delete rows as select "id", "shop", "name", "ratio" from "public"."colors" where false;
+update only "public"."colors" t set "id" = s."id", "shop" = s."shop", "name" = s."name", "ratio" = s."ratio", "extra" = default from pg_temp.mysql2gp_replace_1 s where t."id" = s."id";
 insert into "public"."colors" ("id", "shop", "name", "ratio") select "id", "shop", "name", "ratio" from pg_temp.mysql2gp_replace_1 on conflict ("id") do update set "id" = excluded."id", "shop" = excluded."shop", "name" = excluded."name", "ratio" = excluded."ratio", "extra" = excluded."extra";
 truncate table "public"."colors";
 
@@ -221,6 +226,7 @@ delete from "public"."archive" t using unnest($1::text[]::integer[]) as k (k1) w
 copy "public"."archive" ("id", "shop", "name", "ratio") from stdin;
 copy "public"."archive" ("id", "shop", "name", "ratio") from stdin (format binary);
 drop table if exists pg_temp.mysql2gp_replace_1; create temporary table mysql2gp_replace_1 on commit delete rows as select "id", "shop", "name", "ratio" from "public"."archive" where false;
+update only "public"."archive" t set "id" = s."id", "shop" = s."shop", "name" = s."name", "ratio" = s."ratio", "extra" = default from pg_temp.mysql2gp_replace_1 s where t."id" = s."id";
 insert into "public"."archive" ("id", "shop", "name", "ratio") select "id", "shop", "name", "ratio" from pg_temp.mysql2gp_replace_1 on conflict ("id") do update set "id" = excluded."id", "shop" = excluded."shop", "name" = excluded."name", "ratio" = excluded."ratio", "extra" = excluded."extra";
 truncate table "public"."archive";
 
