@@ -413,8 +413,9 @@ impl PgServer {
             .arg("-k")
             .arg(self.socket_directory())
             .args(["-p", &self.port().to_string()]);
-        let fixed = ["listen_addresses=127.0.0.1", "shared_buffers=32MB"];
+        let fixed = ["listen_addresses=127.0.0.1"];
         let fast = [
+            "shared_buffers=32MB",
             "fsync=off",
             "synchronous_commit=off",
             "full_page_writes=off",
