@@ -8,6 +8,7 @@ use common::settings::Settings;
 use common::table::TableName;
 
 use super::fail;
+use crate::decode::check_supported;
 use crate::error::MinerError;
 use crate::source::{Catalog, Questions, SourceError, Unlogged};
 
@@ -94,7 +95,15 @@ fn look_at_table<W: Write>(
     catalog: &mut Catalog,
     name: &TableName,
 ) {
-    match catalog.definition(name) {
+    let definition = catalog.definition(name);
+    if let Ok(Some(definition)) = &definition
+        && let Err(source) = check_supported(definition)
+    {
+        let table = name.clone();
+        fail(report, &SourceError::Definition { table, source }.into());
+        return;
+    }
+    match definition {
         Ok(Some(definition)) if definition.key_columns().is_empty() => {
             if settings.loader.skip_no_pk_table {
                 report.warn(format!(

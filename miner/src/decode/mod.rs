@@ -31,7 +31,9 @@ mod parser;
 mod payload;
 mod query;
 mod remedy;
+
 mod rows;
+mod supported;
 mod table_map;
 mod xa;
 
@@ -71,5 +73,6 @@ pub use plan::check_fit;
 pub use query::{QueryEvent, StatusVariables};
 pub use row::{RowDecoder, RowImage};
 pub use rows::{ColumnBitmap, RowOperation, RowsEvent, StatementEnd};
+pub use supported::check_supported;
 pub use table_map::{TableMap, WireColumn};
 pub use xa::{XaId, XaPhase, XaPrepare};

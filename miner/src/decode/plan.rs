@@ -459,7 +459,7 @@ fn plan_time(wire: &WireColumn, column_type: &ColumnType, digits: u8) -> Result<
     }
 }
 
-fn supported_charset(name: &str) -> Result<&'static Charset, Fault> {
+pub(super) fn supported_charset(name: &str) -> Result<&'static Charset, Fault> {
     Charset::by_name(name)
         .filter(|charset| charset.is_supported())
         .ok_or_else(|| Fault::Unsupported(format!("character set {name}")))

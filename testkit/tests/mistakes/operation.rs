@@ -72,6 +72,7 @@ fn of_commands(group: &mut Group<'_>, servers: &Servers) {
         "no checkpoint",
     );
     succeed(&files, "binlog_loader --once");
+    servers.wait_released(&task);
     group.make_with(
         "`ack`, and no statement waits",
         &files,

@@ -3,7 +3,9 @@
 use std::path::Path;
 use std::time::Duration;
 
-use testkit::{Flavor, Launch, MysqlServer, PgServer, Program, TaskBuilder, TaskFiles, binary};
+use testkit::{
+    Flavor, Launch, MysqlServer, PgServer, Program, TaskBuilder, TaskFiles, binary, wait_until,
+};
 
 /// Bounds every wait; a slow machine is no failure.
 pub(crate) const SOON: Duration = Duration::from_secs(60);
@@ -68,6 +70,17 @@ impl Servers {
     /// Runs statements at the target.
     pub(crate) fn target_sql(&self, task: &Task, statements: &str) {
         self.pg.sql(&task.target, statements);
+    }
+
+    /// Waits until the target has noticed that the task's programs have ended.
+    pub(crate) fn wait_released(&self, task: &Task) {
+        let sessions = format!(
+            "select count(*) from pg_stat_activity where datname = '{}' and application_name like 'binlog%'",
+            task.target
+        );
+        wait_until(SOON, "the programs' sessions to end", || {
+            self.pg.value("postgres", &sessions) == "0"
+        });
     }
 
     /// A role of PostgreSQL that may connect and nothing else, and the connect string for it.

@@ -195,7 +195,18 @@ fn of_tables(group: &mut Group<'_>, source: &MysqlServer, task: &Task) {
         task.database
     ));
     group.make("a sequence", config, "binlog_miner", 3, "sequence");
-    source.sql(&format!("use {}; drop sequence numbers", task.database));
+    source.sql(&format!(
+        "use {}; drop sequence numbers; create table old (id integer primary key, v varchar(9) character set swe7)",
+        task.database
+    ));
+    group.make(
+        "a column of a charset that is not carried",
+        config,
+        "binlog_miner check",
+        3,
+        "swe7",
+    );
+    source.sql(&format!("use {}; drop table old", task.database));
 }
 
 fn of_filters(group: &mut Group<'_>, servers: &Servers, mut source: MysqlServer) {
@@ -211,6 +222,18 @@ fn of_filters(group: &mut Group<'_>, servers: &Servers, mut source: MysqlServer)
 }
 
 fn of_purging(group: &mut Group<'_>, servers: &Servers, source: &MysqlServer) {
+    let task = servers.task_at(source, "n", TABLE);
+    source.sql(&format!(
+        "insert into {}.orders values (1, concat('a', char(0)))",
+        task.database
+    ));
+    group.make(
+        "0x00 in a text",
+        &task.config,
+        "binlog_miner",
+        3,
+        "nul_byte",
+    );
     let task = servers.task_at(source, "p", TABLE);
     source.sql(&format!(
         "insert into {}.orders values (1, 'first')",

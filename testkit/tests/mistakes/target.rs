@@ -250,6 +250,7 @@ fn of_rows(group: &mut Group<'_>, servers: &Servers) {
         3,
         "binlog_loader ack",
     );
+    servers.wait_released(&task);
     group.make_with(
         "`ack` of another position",
         &files,
