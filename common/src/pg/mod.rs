@@ -246,7 +246,8 @@ pub fn forbid_idle_transactions(client: &mut Client) -> Result<(), PgError> {
 /// When the statement fails.
 pub fn set_keepalive(client: &mut Client, timeout: Duration) -> Result<(), PgError> {
     let seconds = timeout.as_secs().max(1);
-    let (idle, interval) = ((seconds / 2).max(1), (seconds / 6).max(1));
+    // openGauss takes no more than these.
+    let (idle, interval) = ((seconds / 2).clamp(1, 3600), (seconds / 6).clamp(1, 180));
     client
         .batch_execute(&format!(
             "set tcp_keepalives_idle = {idle}; \
