@@ -364,3 +364,18 @@ fn only_servers_that_can_replace_rows_are_asked_to() {
         }
     }
 }
+
+#[test]
+fn a_row_of_which_nothing_may_be_set_stays() {
+    let columns = ["id", "shop", "name", "ratio", "extra"];
+    let distribution = Distribution::By {
+        columns: columns.map(str::to_owned).to_vec(),
+        clause: format!("DISTRIBUTED BY ({})", columns.join(", ")),
+    };
+    let route = route(Dialect::Greenplum7, "t", vec![0], distribution);
+    let statement = replace::insert_statement(&route, "rows");
+    assert!(
+        statement.ends_with("on conflict (\"id\") do nothing"),
+        "{statement}"
+    );
+}
