@@ -293,7 +293,10 @@ fn golden(dialect: Dialect) -> String {
         Commit::Counted => update,
     });
     golden.statement("commit");
-    golden.statements("from time to time", dialect.tidy_checkpoint());
+    golden.statements(
+        "from time to time",
+        dialect.tidy_checkpoint().iter().copied(),
+    );
     golden.statements("a retry's patience", [dialect.wait_for_locks(500).as_str()]);
     golden.keyed(
         "a table distributed by its key",

@@ -214,14 +214,16 @@ impl Dialect {
         }
     }
 
-    /// Takes dead versions of the checkpoint's row away, where nobody else does.
-    pub fn tidy_checkpoint(self) -> Option<&'static str> {
+    /// Takes dead versions of rows that commits update away, where nobody else does; each
+    /// statement is sent on its own.
+    pub fn tidy_checkpoint(self) -> &'static [&'static str] {
         match self {
-            Self::Greenplum6 | Self::Greenplum7 | Self::Cloudberry => {
-                Some("vacuum mysql2gp.checkpoint")
-            }
+            Self::Greenplum6 | Self::Greenplum7 | Self::Cloudberry => &[
+                "vacuum mysql2gp.checkpoint",
+                "vacuum mysql2gp.checkpoint_tables",
+            ],
             // Autovacuum.
-            Self::PostgreSql | Self::OpenGauss(_) => None,
+            Self::PostgreSql | Self::OpenGauss(_) => &[],
         }
     }
 

@@ -156,6 +156,7 @@ commit;
 
 -- from time to time
 vacuum mysql2gp.checkpoint;
+vacuum mysql2gp.checkpoint_tables;
 
 -- a retry's patience
 set local lock_timeout = '500ms';
