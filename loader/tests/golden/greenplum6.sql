@@ -58,6 +58,7 @@ select i.indisunique,
   join generate_series(0, 31) as n(n) on n.n < i.indnatts
   join pg_catalog.pg_attribute a on a.attrelid = i.indrelid and a.attnum = i.indkey[n.n]
  where i.indrelid = $1
+   and a.attnum > 0
    and i.indisvalid
    and i.indpred is null
    and i.indexprs is null
@@ -82,7 +83,11 @@ select a.attname::text
 select count(*) > 0
   from pg_appendonly o
  where o.relid = $1
-    or o.relid in (select i.inhrelid from pg_catalog.pg_inherits i where i.inhparent = $1);
+    or o.relid in (select i.inhrelid from pg_catalog.pg_inherits i where i.inhparent = $1)
+    or o.relid in (select s.inhrelid
+                     from pg_catalog.pg_inherits i
+                     join pg_catalog.pg_inherits s on s.inhparent = i.inhrelid
+                    where i.inhparent = $1);
 
 -- the loader's tables
 create table if not exists mysql2gp.checkpoint (

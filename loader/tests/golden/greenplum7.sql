@@ -95,7 +95,11 @@ select a.attname::text
 select count(*) > 0
   from pg_appendonly o
  where o.relid = $1
-    or o.relid in (select i.inhrelid from pg_catalog.pg_inherits i where i.inhparent = $1);
+    or o.relid in (select i.inhrelid from pg_catalog.pg_inherits i where i.inhparent = $1)
+    or o.relid in (select s.inhrelid
+                     from pg_catalog.pg_inherits i
+                     join pg_catalog.pg_inherits s on s.inhparent = i.inhrelid
+                    where i.inhparent = $1);
 
 -- the loader's tables
 create table if not exists mysql2gp.checkpoint (

@@ -63,20 +63,21 @@ select i.indisunique,
   join generate_series(0, 31) as n(n) on n.n < i.indnatts
   join pg_catalog.pg_attribute a on a.attrelid = i.indrelid and a.attnum = i.indkey[n.n]
  where i.indrelid = $1
+   and a.attnum > 0
    and i.indisvalid
    and i.indpred is null
    and i.indexprs is null
  group by i.indexrelid, i.indisunique, i.indimmediate
  order by i.indexrelid;
-select 'foreign key ' || c.conname
-           || case when c.conrelid = $1 then '' else ' of table ' || c.conrelid::regclass end as hazard
+select case when c.conrelid = $1 then 'foreign key ' || c.conname::text
+            else 'foreign key ' || c.conname::text || ' of table ' || c.conrelid::regclass::text end as hazard
   from pg_catalog.pg_constraint c
  where (c.conrelid = $1 or c.confrelid = $1)
    and c.contype = 'f'
    and (not c.condeferrable
         or (c.confrelid = $1 and (c.confdeltype <> 'a' or c.confupdtype <> 'a')))
  union
-select 'trigger ' || t.tgname
+select 'trigger ' || t.tgname::text
   from pg_catalog.pg_trigger t
  where t.tgrelid = $1
    and not t.tgisinternal
