@@ -12,6 +12,7 @@ use postgres::{Client, Statement};
 
 use super::binary::Format;
 use super::keyless::equal_is_same;
+use super::keys::clear;
 use super::statements::list;
 use crate::route::Route;
 use crate::target::catalog::RelationKind;
@@ -73,7 +74,7 @@ impl Replace {
             insert: client
                 .prepare(&insert_statement(route, &name))
                 .operation("prepare insert")?,
-            clear: format!("truncate pg_temp.{name}"),
+            clear: clear(&name),
         })
     }
 }

@@ -571,7 +571,7 @@ pub(crate) fn checkpoint_update(
 }
 
 /// The same where the checkpoint stays.
-fn checkpoint_stays((task, epoch): (&str, i64)) -> (String, String) {
+pub(crate) fn checkpoint_stays((task, epoch): (&str, i64)) -> (String, String) {
     let mine = format!("task = {} and epoch = {epoch}", quote_literal(task));
     let update =
         format!("update mysql2gp.checkpoint set applied_at = clock_timestamp() where {mine}");
