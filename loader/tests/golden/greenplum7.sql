@@ -10,6 +10,7 @@ set enable_nestloop = on;
 set random_page_cost = 1.1;
 set extra_float_digits = 3;
 set lock_timeout = 0;
+set default_table_access_method = heap;
 
 -- the catalog
 select c.oid,
