@@ -137,10 +137,16 @@ pub(super) fn put(
     identity: &Identity,
     content: &Content<'_>,
 ) -> Result<(), DeadLetterError> {
-    // Greenplum has no "on conflict".
-    identity
-        .take(target, task)
-        .map_err(DeadLetterError::Target)?;
+    // Greenplum has no "on conflict", and there a delete would have other tasks that refuse rows
+    // wait for the end of this batch, also where it finds none.
+    if identity
+        .is_kept(target, task)
+        .map_err(DeadLetterError::Target)?
+    {
+        identity
+            .take(target, task)
+            .map_err(DeadLetterError::Target)?;
+    }
     target
         .execute(
             &format!(
