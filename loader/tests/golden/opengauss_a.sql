@@ -8,8 +8,8 @@ set enable_mergejoin = off;
 set enable_nestloop = on;
 set extra_float_digits = 3;
 set temp_buffers = '32MB';
-select set_config(name, '0', false) from pg_settings where name = 'session_timeout';
-select set_config(name, 'off', false) from pg_settings where name = 'td_compatible_truncation';
+select set_config(name, '0', false) from pg_settings where name = 'session_timeout' and context = 'user';
+select set_config(name, 'off', false) from pg_settings where name = 'td_compatible_truncation' and context = 'user';
 create temporary table if not exists mysql2gp_session (unused integer);
 
 -- the catalog
