@@ -105,8 +105,11 @@ impl Spoken {
         let mut client = pg::connect_target(&self.conninfo("target"), "test").unwrap();
         client.batch_execute(SEARCH_PATH).unwrap();
         for statement in self.dialect.session() {
-            // The one setting that PostgreSQL does not know.
-            if statement != "set optimizer = off" {
+            // Settings that PostgreSQL does not know.
+            let is_known = !["set optimizer ", "set gp_"]
+                .iter()
+                .any(|start| statement.starts_with(start));
+            if is_known {
                 client.batch_execute(statement).unwrap();
             }
         }

@@ -214,7 +214,8 @@ fn prepare(mut client: Client) -> Result<Client, PgError> {
 }
 
 /// Text forms that do not depend on the server's configuration, and no JIT: planner
-/// estimates of bulk statements trigger it and it costs more than the statement.
+/// estimates of bulk statements trigger it and it costs more than the statement. Settings that
+/// not every server has, or lets its users have, are looked for.
 const SESSION: &str = "\
 set client_min_messages = warning;
 set datestyle = 'ISO, YMD';
@@ -223,9 +224,9 @@ set timezone = 'UTC';
 set bytea_output = 'hex';
 set standard_conforming_strings = on;
 set statement_timeout = 0;
-select set_config(name, 'off', false) from pg_settings where name = 'jit';
-select set_config(name, '0', false) from pg_settings where name = 'idle_in_transaction_session_timeout';
-select set_config(name, '3', false) from pg_settings where name = 'extra_float_digits'";
+select set_config(name, 'off', false) from pg_settings where name = 'jit' and context = 'user';
+select set_config(name, '0', false) from pg_settings where name = 'idle_in_transaction_session_timeout' and context = 'user';
+select set_config(name, '3', false) from pg_settings where name = 'extra_float_digits' and context = 'user'";
 
 /// Has the server end this session when it leaves a transaction open and idle for ten seconds:
 /// the program is frozen then, or its host dead, and whoever takes over would wait for the
@@ -246,13 +247,14 @@ pub fn forbid_idle_transactions(client: &mut Client) -> Result<(), PgError> {
 /// When the statement fails.
 pub fn set_keepalive(client: &mut Client, timeout: Duration) -> Result<(), PgError> {
     let seconds = timeout.as_secs().max(1);
-    let (idle, interval) = ((seconds / 2).max(1), (seconds / 6).max(1));
+    // openGauss takes no more than these.
+    let (idle, interval) = ((seconds / 2).clamp(1, 3600), (seconds / 6).clamp(1, 180));
     client
         .batch_execute(&format!(
             "set tcp_keepalives_idle = {idle}; \
              set tcp_keepalives_interval = {interval}; \
              set tcp_keepalives_count = 3; \
-             select set_config(name, '{}', false) from pg_settings where name = 'tcp_user_timeout'",
+             select set_config(name, '{}', false) from pg_settings where name = 'tcp_user_timeout' and context = 'user'",
             seconds * 1000
         ))
         .operation("set keepalive")

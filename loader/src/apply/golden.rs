@@ -22,9 +22,9 @@ use crate::target::catalog::{self, Fill, RelationKind, TargetColumn, TargetIndex
 use crate::target::dialect::{
     Commit, Compatibility, Dates, Dialect, EmptyText, KeysBy, Lengths, Replacing,
 };
-use crate::target::findings;
 use crate::target::placement::{Distribution, Placement, Storage};
-use crate::target::session::checkpoint_update;
+use crate::target::session::{checkpoint_stays, checkpoint_update};
+use crate::target::{behind, findings};
 
 /// A dialect, the name of its file, and how it is called there.
 fn dialects() -> Vec<(Dialect, &'static str)> {
@@ -195,7 +195,7 @@ impl Golden {
             .filter(|line| !line.trim_start().starts_with("--") && !line.is_empty())
             .collect();
         if !code.is_empty() {
-            let _ = writeln!(self.0, "{};", code.join("\n").trim_end_matches(';'));
+            let _ = writeln!(self.0, "{};", code.join("\n").trim_end_matches([';', ' ']));
         }
     }
 
@@ -224,6 +224,7 @@ impl Golden {
                 self.statement(&keys::create_table(route, &name));
                 self.statement(&format!("copy pg_temp.{name} from stdin"));
                 self.statement(&keys::delete_by_table(route, &name));
+                self.statement(&keys::clear(&name));
             }
         }
         self.statement(&copy_statement(route, Format::Text));
@@ -237,10 +238,41 @@ impl Golden {
                 self.statement(&update);
             }
             self.statement(&replace::insert_statement(route, &name));
+            self.statement(&keys::clear(&name));
         }
         if let Some(truncate) = constants::truncate_statement(route) {
             self.statement(&truncate);
         }
+    }
+
+    /// The commits while a table catches up with the checkpoint, and when it has.
+    fn catching_up(&mut self, dialect: Dialect) {
+        let table = TableName::new("shop", "items");
+        let task = ("task", 3);
+        let [behind, ahead] = behind::ways(("task", dialect), table, &progress());
+        for (title, (update, written), own) in [
+            (
+                "a commit while a table catches up",
+                checkpoint_stays(task),
+                behind,
+            ),
+            (
+                "the commit with which it has caught up",
+                checkpoint_update(task, "staging", &progress(), None, dialect),
+                ahead,
+            ),
+        ] {
+            self.title(title);
+            self.statement(dialect.check_deferred());
+            self.statement(&match dialect.commit() {
+                Commit::Guarded => dialect.guarded(&update, &written),
+                Commit::Counted => update,
+            });
+            self.statement(&own);
+            self.statement("commit");
+        }
+        let statements = behind::STATEMENTS.iter().copied();
+        self.statements("a table is paused, let go on, and forgotten", statements);
     }
 
     fn keyless(&mut self, title: &str, route: &Route) {
@@ -252,6 +284,7 @@ impl Golden {
         self.statement(ALLOW_SCAN);
         self.statement(&keyless::delete_statement(route, &name));
         self.statement(FORBID_SCAN);
+        self.statement(&keys::clear(&name));
         self.statement(&copy_statement(route, Format::Text));
     }
 }
@@ -293,7 +326,11 @@ fn golden(dialect: Dialect) -> String {
         Commit::Counted => update,
     });
     golden.statement("commit");
-    golden.statements("from time to time", dialect.tidy_checkpoint());
+    golden.catching_up(dialect);
+    golden.statements(
+        "from time to time",
+        dialect.tidy_checkpoint().iter().copied(),
+    );
     golden.statements("a retry's patience", [dialect.wait_for_locks(500).as_str()]);
     golden.keyed(
         "a table distributed by its key",
@@ -363,4 +400,19 @@ fn only_servers_that_can_replace_rows_are_asked_to() {
             }
         }
     }
+}
+
+#[test]
+fn a_row_of_which_nothing_may_be_set_stays() {
+    let columns = ["id", "shop", "name", "ratio", "extra"];
+    let distribution = Distribution::By {
+        columns: columns.map(str::to_owned).to_vec(),
+        clause: format!("DISTRIBUTED BY ({})", columns.join(", ")),
+    };
+    let route = route(Dialect::Greenplum7, "t", vec![0], distribution);
+    let statement = replace::insert_statement(&route, "rows");
+    assert!(
+        statement.ends_with("on conflict (\"id\") do nothing"),
+        "{statement}"
+    );
 }

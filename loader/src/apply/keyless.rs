@@ -10,6 +10,7 @@
 use common::pg::{Operation as _, PgError, quote_identifier};
 use postgres::{Client, Statement};
 
+use super::keys::clear;
 use super::statements::list;
 use crate::route::Route;
 use crate::target::catalog::TargetColumn;
@@ -50,7 +51,7 @@ impl KeylessDelete {
                 .operation("prepare delete")?,
             analyze: analyze.then(|| format!("analyze pg_temp.{name}")),
             nests: dialect.nests_equal_rows(has_index),
-            clear: format!("truncate pg_temp.{name}"),
+            clear: clear(&name),
         })
     }
 }

@@ -170,7 +170,7 @@ impl KeyTable {
             delete: client
                 .prepare(&delete_by_table(route, &name))
                 .operation("prepare delete")?,
-            clear: format!("truncate pg_temp.{name}"),
+            clear: clear(&name),
         })
     }
 
@@ -213,6 +213,11 @@ fn write(writer: &mut CopyInWriter<'_>, lines: &[u8]) -> Result<(), KeysError> {
 
 pub(super) fn table_name(number: u32) -> String {
     format!("mysql2gp_keys_{number}")
+}
+
+/// Empties a temporary table.
+pub(super) fn clear(name: &str) -> String {
+    format!("truncate pg_temp.{name}")
 }
 
 pub(super) fn create_table(route: &Route, name: &str) -> String {

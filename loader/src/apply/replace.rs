@@ -12,6 +12,7 @@ use postgres::{Client, Statement};
 
 use super::binary::Format;
 use super::keyless::equal_is_same;
+use super::keys::clear;
 use super::statements::list;
 use crate::route::Route;
 use crate::target::catalog::RelationKind;
@@ -73,7 +74,7 @@ impl Replace {
             insert: client
                 .prepare(&insert_statement(route, &name))
                 .operation("prepare insert")?,
-            clear: format!("truncate pg_temp.{name}"),
+            clear: clear(&name),
         })
     }
 }
@@ -150,16 +151,21 @@ pub(super) fn insert_statement(route: &Route, name: &str) -> String {
     let fixed = route.target.placement.iter().flat_map(Placement::columns);
     let fixed: Vec<&String> = fixed.collect();
     // Key columns too: what is equal to the target need not look the same.
-    let assigned = columns()
+    let assigned: Vec<String> = columns()
         .chain(route.target_only_columns())
         .filter(|name| !fixed.iter().any(|fixed| fixed == name))
-        .map(quote_identifier);
+        .map(quote_identifier)
+        .map(|name| format!("{name} = excluded.{name}"))
+        .collect();
+    let replaced = match assigned.is_empty() {
+        false => format!("update set {}", assigned.join(", ")),
+        // The row that is there is the same.
+        true => "nothing".into(),
+    };
     format!(
-        "insert into {} ({columns}) select {columns} from pg_temp.{name} \
-         on conflict ({}) do update set {}",
+        "insert into {} ({columns}) select {columns} from pg_temp.{name} on conflict ({}) do {replaced}",
         route.target.quoted(),
         list(route.key_names().into_iter().map(quote_identifier)),
-        list(assigned.map(|name| format!("{name} = excluded.{name}"))),
         columns = list(columns().map(quote_identifier)),
     )
 }

@@ -88,6 +88,32 @@ impl Identity {
         Ok(if count > 0 { Taken::Yes } else { Taken::No })
     }
 
+    /// Whether it is on the target.
+    pub(super) fn is_kept(
+        &self,
+        target: &mut impl GenericClient,
+        task: &str,
+    ) -> Result<bool, PgError> {
+        let row = target
+            .query_one(
+                &format!(
+                    "select exists (select 1 from mysql2gp.checkpoint_dead_letters where {WHERE})"
+                ),
+                &[
+                    &task,
+                    &self.log_id.0,
+                    &self.position.file.name(),
+                    &signed(self.position.offset),
+                    &self.row_number,
+                    &self.copy_number,
+                    &self.table.database,
+                    &self.table.table,
+                ],
+            )
+            .operation("look for a dead letter")?;
+        Ok(row.get(0))
+    }
+
     /// What the target keeps of the row, if it has the identity.
     pub(super) fn content(
         &self,

@@ -114,6 +114,22 @@ pub(super) fn stage(
     Ok(row.get(0))
 }
 
+/// Stands on the target for cells of which nothing is to be seen: one cell, the empty text. As it
+/// is it would be NULL in some openGauss databases, and no cells that are staged look like this.
+const ONE_EMPTY_CELL: &str = "\\.";
+
+fn to_target(cells: &str) -> &str {
+    if cells.is_empty() {
+        ONE_EMPTY_CELL
+    } else {
+        cells
+    }
+}
+
+fn from_target(cells: &str) -> &str {
+    if cells == ONE_EMPTY_CELL { "" } else { cells }
+}
+
 /// Writes a dead letter on the target.
 pub(super) fn put(
     target: &mut impl GenericClient,
@@ -121,10 +137,16 @@ pub(super) fn put(
     identity: &Identity,
     content: &Content<'_>,
 ) -> Result<(), DeadLetterError> {
-    // Greenplum has no "on conflict".
-    identity
-        .take(target, task)
-        .map_err(DeadLetterError::Target)?;
+    // Greenplum has no "on conflict", and there a delete would have other tasks that refuse rows
+    // wait for the end of this batch, also where it finds none.
+    if identity
+        .is_kept(target, task)
+        .map_err(DeadLetterError::Target)?
+    {
+        identity
+            .take(target, task)
+            .map_err(DeadLetterError::Target)?;
+    }
     target
         .execute(
             &format!(
@@ -143,8 +165,8 @@ pub(super) fn put(
                 &identity.table.table,
                 &content.op,
                 &content.definition,
-                &content.key,
-                &content.row,
+                &content.key.map(to_target),
+                &to_target(content.row),
                 &content.sqlstate,
                 &content.error,
             ],
@@ -172,8 +194,8 @@ pub(super) fn restore(
     let content = Content {
         op: row.get(0),
         definition: row.get(1),
-        key: row.get(2),
-        row: row.get(3),
+        key: row.get::<_, Option<&str>>(2).map(from_target),
+        row: from_target(row.get(3)),
         sqlstate: row.get(4),
         error: row.get(5),
     };
@@ -326,4 +348,17 @@ pub fn update_refusal(
         .operation("write a dead letter")
         .map_err(DeadLetterError::Staging)?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_cells_are_empty_on_the_target() {
+        for cells in ["", "a", "\\N", "\\\\.", "\t"] {
+            assert!(!to_target(cells).is_empty());
+            assert_eq!(from_target(to_target(cells)), cells);
+        }
+    }
 }

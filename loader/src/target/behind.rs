@@ -16,6 +16,7 @@ use common::table::TableName;
 use postgres::Transaction;
 
 use super::catch_up::{CatchUp, Standing};
+use super::dialect::Dialect;
 use super::session::{SessionError, TargetSession, optional_literal, quote_literal};
 use crate::progress::Progress;
 
@@ -118,11 +119,7 @@ impl TargetSession {
         let task = self.task.clone();
         let mut transaction = self.begin_hold()?;
         let row = transaction
-            .query_opt(
-                "select state from mysql2gp.checkpoint_tables \
-                  where task = $1 and database_name = $2 and table_name = $3",
-                &[&task, &table.database, &table.table],
-            )
+            .query_opt(STATE, &[&task, &table.database, &table.table])
             .operation("look for the table's position")?;
         let state: Option<String> = row.map(|row| row.get(0));
         let (held, statement) = match (wish, state.as_deref()) {
@@ -157,11 +154,7 @@ impl TargetSession {
         let mut transaction = self.begin_hold()?;
         for table in tables {
             transaction
-                .execute(
-                    "delete from mysql2gp.checkpoint_tables \
-                      where task = $1 and database_name = $2 and table_name = $3",
-                    &[&task, &table.database, &table.table],
-                )
+                .execute(FORGET, &[&task, &table.database, &table.table])
                 .operation("remove a table's position")?;
         }
         transaction
@@ -178,10 +171,7 @@ impl TargetSession {
             .transaction()
             .operation("write the table's position")?;
         let row = transaction
-            .query_opt(
-                "select epoch from mysql2gp.checkpoint where task = $1 for update",
-                &[&task],
-            )
+            .query_opt(LOCK, &[&task])
             .operation("lock the checkpoint")?;
         let found: Option<i64> = row.map(|row| row.get(0));
         match (epoch, found) {
@@ -202,55 +192,11 @@ impl TargetSession {
             return OwnPositions::Besides(String::new());
         };
         let standing = catch_up.standing(progress);
-        let statement = self.own_statement(catch_up, standing, progress, file_created);
+        let whose = (self.task.as_str(), self.dialect);
+        let statement = own_statement(whose, catch_up, (standing, progress), file_created);
         match standing {
             Standing::Ahead => OwnPositions::Besides(statement),
             Standing::Level | Standing::Behind => OwnPositions::Instead(statement),
-        }
-    }
-
-    fn own_statement(
-        &self,
-        catch_up: &CatchUp,
-        standing: Standing,
-        progress: &Progress,
-        file_created: Option<i64>,
-    ) -> String {
-        let names: Vec<String> = catch_up
-            .moved(progress)
-            .map(|table| {
-                let (database, table) =
-                    (quote_literal(&table.database), quote_literal(&table.table));
-                format!("(database_name = {database} and table_name = {table})")
-            })
-            .collect();
-        if names.is_empty() {
-            return String::new();
-        }
-        let which = format!(
-            "where task = {} and state = 'catching_up' and ({})",
-            quote_literal(&self.task),
-            names.join(" or ")
-        );
-        match standing {
-            Standing::Ahead | Standing::Level => {
-                format!("delete from mysql2gp.checkpoint_tables {which}; ")
-            }
-            Standing::Behind => format!(
-                "update mysql2gp.checkpoint_tables \
-                    set timeline_id = {timeline_id}, log_id = {log_id}, applied_file = {file}, applied_pos = {offset}, \
-                        file_created = coalesce({file_created}, case when (timeline_id, applied_file) = ({timeline_id}, {file}) \
-                                                                     then file_created end), \
-                        applied_gtid_set = {gtid_set}, consistent_from = {consistent_from} {which}; ",
-                timeline_id = quote_literal(&progress.timeline.id.0),
-                log_id = quote_literal(&progress.timeline.log_id.0),
-                file = quote_literal(progress.position.file.name()),
-                offset = progress.position.offset,
-                file_created =
-                    file_created.map_or_else(|| "null".into(), |created| created.to_string()),
-                gtid_set = optional_literal(self.dialect.kept_text(progress.gtid_set.as_deref())),
-                consistent_from = optional_literal(progress.consistent_from().as_deref()),
-            ),
         }
     }
 
@@ -278,11 +224,19 @@ impl TargetSession {
     }
 }
 
+/// Where a table stands.
+const STATE: &str = "\
+select state from mysql2gp.checkpoint_tables
+ where task = $1 and database_name = $2 and table_name = $3";
+
+/// Keeps others from raising the epoch meanwhile.
+const LOCK: &str = "select epoch from mysql2gp.checkpoint where task = $1 for update";
+
 const PAUSE: &str = "\
 insert into mysql2gp.checkpoint_tables
        (task, database_name, table_name, state, timeline_id, log_id, file_created, applied_file, applied_pos,
         applied_gtid_set, consistent_from, changed_at)
-select task, $2, $3, 'paused', timeline_id, log_id, file_created, applied_file, applied_pos,
+select task, $2::text, $3::text, 'paused', timeline_id, log_id, file_created, applied_file, applied_pos,
        applied_gtid_set, consistent_from, clock_timestamp()
   from mysql2gp.checkpoint
  where task = $1";
@@ -294,3 +248,67 @@ update mysql2gp.checkpoint_tables set state = 'paused', changed_at = clock_times
 const RESUME: &str = "\
 update mysql2gp.checkpoint_tables set state = 'catching_up', changed_at = clock_timestamp()
  where task = $1 and database_name = $2 and table_name = $3";
+
+const FORGET: &str = "\
+delete from mysql2gp.checkpoint_tables
+ where task = $1 and database_name = $2 and table_name = $3";
+
+/// What a commit at `progress` does to the tables that catch up.
+fn own_statement(
+    (task, dialect): (&str, Dialect),
+    catch_up: &CatchUp,
+    (standing, progress): (Standing, &Progress),
+    file_created: Option<i64>,
+) -> String {
+    let names: Vec<String> = catch_up
+        .moved(progress)
+        .map(|table| {
+            let (database, table) = (quote_literal(&table.database), quote_literal(&table.table));
+            format!("(database_name = {database} and table_name = {table})")
+        })
+        .collect();
+    if names.is_empty() {
+        return String::new();
+    }
+    let which = format!(
+        "where task = {} and state = 'catching_up' and ({})",
+        quote_literal(task),
+        names.join(" or ")
+    );
+    match standing {
+        Standing::Ahead | Standing::Level => {
+            format!("delete from mysql2gp.checkpoint_tables {which}; ")
+        }
+        Standing::Behind => format!(
+            "update mysql2gp.checkpoint_tables \
+                    set timeline_id = {timeline_id}, log_id = {log_id}, applied_file = {file}, applied_pos = {offset}, \
+                        file_created = coalesce({file_created}, case when (timeline_id, applied_file) = ({timeline_id}, {file}) \
+                                                                     then file_created end), \
+                        applied_gtid_set = {gtid_set}, consistent_from = {consistent_from} {which}; ",
+            timeline_id = quote_literal(&progress.timeline.id.0),
+            log_id = quote_literal(&progress.timeline.log_id.0),
+            file = quote_literal(progress.position.file.name()),
+            offset = progress.position.offset,
+            file_created =
+                file_created.map_or_else(|| "null".into(), |created| created.to_string()),
+            gtid_set = optional_literal(dialect.kept_text(progress.gtid_set.as_deref())),
+            consistent_from = optional_literal(progress.consistent_from().as_deref()),
+        ),
+    }
+}
+
+/// What is sent when a table is paused and let go on, each statement.
+#[cfg(test)]
+pub(crate) const STATEMENTS: &[&str] = &[LOCK, STATE, PAUSE, PAUSE_AGAIN, RESUME, FORGET];
+
+/// What commits do to `table` on its way to `reached`, and when it gets there.
+#[cfg(test)]
+pub(crate) fn ways(
+    (task, dialect): (&str, Dialect),
+    table: TableName,
+    reached: &Progress,
+) -> [String; 2] {
+    let catch_up = CatchUp::new(reached.clone(), vec![(table, 0)], &reached.timeline.id);
+    [Standing::Behind, Standing::Ahead]
+        .map(|standing| own_statement((task, dialect), &catch_up, (standing, reached), None))
+}

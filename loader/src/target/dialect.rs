@@ -100,6 +100,16 @@ const PLANS: &[&str] = &[
     "set enable_mergejoin = off",
 ];
 
+/// The defaults make a delete of few keys read the whole table. Digits of floats are compared on
+/// the segments, which only SET reaches.
+const GREENPLUM: &[&str] = &[
+    "set optimizer = off",
+    "set enable_nestloop = on",
+    "set random_page_cost = 1.1",
+    "set extra_float_digits = 3",
+    "set lock_timeout = 0",
+];
+
 impl Dialect {
     /// Whether the rows lie on segments.
     pub fn is_distributed(self) -> bool {
@@ -118,15 +128,7 @@ impl Dialect {
                 "set lock_timeout = 0",
                 "set temp_buffers = '32MB'",
             ],
-            // The defaults make a delete of few keys read the whole table. Digits of floats are
-            // compared on the segments, which only SET reaches.
-            Self::Greenplum6 | Self::Greenplum7 | Self::Cloudberry => &[
-                "set optimizer = off",
-                "set enable_nestloop = on",
-                "set random_page_cost = 1.1",
-                "set extra_float_digits = 3",
-                "set lock_timeout = 0",
-            ],
+            Self::Greenplum6 | Self::Greenplum7 | Self::Cloudberry => GREENPLUM,
             // An idle session would be ended after ten minutes, and texts that are too long cut
             // where somebody has set so. Before a first temporary table there is no pg_temp to
             // look for one in.
@@ -134,12 +136,19 @@ impl Dialect {
                 "set enable_nestloop = on",
                 "set extra_float_digits = 3",
                 "set temp_buffers = '32MB'",
-                "select set_config(name, '0', false) from pg_settings where name = 'session_timeout'",
-                "select set_config(name, 'off', false) from pg_settings where name = 'td_compatible_truncation'",
+                "select set_config(name, '0', false) from pg_settings where name = 'session_timeout' and context = 'user'",
+                "select set_config(name, 'off', false) from pg_settings where name = 'td_compatible_truncation' and context = 'user'",
                 "create temporary table if not exists mysql2gp_session (unused integer)",
             ],
         };
-        PLANS.iter().chain(own).copied().collect()
+        // The loader's tables are heap, whatever the database's default is: append-optimized
+        // ones have no primary key on 6, and are not for rows that change with each commit.
+        let storage: &[&str] = match self {
+            Self::Greenplum6 => &["set gp_default_storage_options = 'appendonly=false'"],
+            Self::Greenplum7 | Self::Cloudberry => &["set default_table_access_method = heap"],
+            Self::PostgreSql | Self::OpenGauss(_) => &[],
+        };
+        PLANS.iter().chain(own).chain(storage).copied().collect()
     }
 
     /// Bounds how long the open transaction waits for a lock, where a user may.
@@ -214,14 +223,16 @@ impl Dialect {
         }
     }
 
-    /// Takes dead versions of the checkpoint's row away, where nobody else does.
-    pub fn tidy_checkpoint(self) -> Option<&'static str> {
+    /// Takes dead versions of rows that commits update away, where nobody else does; each
+    /// statement is sent on its own.
+    pub fn tidy_checkpoint(self) -> &'static [&'static str] {
         match self {
-            Self::Greenplum6 | Self::Greenplum7 | Self::Cloudberry => {
-                Some("vacuum mysql2gp.checkpoint")
-            }
+            Self::Greenplum6 | Self::Greenplum7 | Self::Cloudberry => &[
+                "vacuum mysql2gp.checkpoint",
+                "vacuum mysql2gp.checkpoint_tables",
+            ],
             // Autovacuum.
-            Self::PostgreSql | Self::OpenGauss(_) => None,
+            Self::PostgreSql | Self::OpenGauss(_) => &[],
         }
     }
 

@@ -473,12 +473,12 @@ impl TargetSession {
     /// Keeps the checkpoint small where the server does not. What comes of it does not matter:
     /// a connection that is lost is noticed by whoever uses it next.
     fn tidy(&mut self) {
-        let Some(statement) = self.dialect.tidy_checkpoint() else {
-            return;
-        };
         self.commits += 1;
-        if self.commits >= COMMITS_TO_TIDY {
-            self.commits = 0;
+        if self.commits < COMMITS_TO_TIDY {
+            return;
+        }
+        self.commits = 0;
+        for statement in self.dialect.tidy_checkpoint() {
             if let Err(error) = self
                 .client
                 .batch_execute(statement)
@@ -499,13 +499,17 @@ impl TargetSession {
         }
         let mut transaction = self.client.transaction().operation("reset the task")?;
         let mut removed = 0;
-        for table in ["checkpoint_dead_letters", "checkpoint_tables", "checkpoint"] {
-            removed = transaction
+        // In the order of the commits: on Greenplum each delete locks its table.
+        for table in ["checkpoint_dead_letters", "checkpoint", "checkpoint_tables"] {
+            let rows = transaction
                 .execute(
                     &format!("delete from mysql2gp.{table} where task = $1"),
                     &[&self.task],
                 )
                 .operation("reset the task")?;
+            if table == "checkpoint" {
+                removed = rows;
+            }
         }
         transaction.commit().operation("reset the task")?;
         Ok(removed)
@@ -567,7 +571,7 @@ pub(crate) fn checkpoint_update(
 }
 
 /// The same where the checkpoint stays.
-fn checkpoint_stays((task, epoch): (&str, i64)) -> (String, String) {
+pub(crate) fn checkpoint_stays((task, epoch): (&str, i64)) -> (String, String) {
     let mine = format!("task = {} and epoch = {epoch}", quote_literal(task));
     let update =
         format!("update mysql2gp.checkpoint set applied_at = clock_timestamp() where {mine}");

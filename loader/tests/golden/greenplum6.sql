@@ -10,6 +10,7 @@ set enable_nestloop = on;
 set random_page_cost = 1.1;
 set extra_float_digits = 3;
 set lock_timeout = 0;
+set gp_default_storage_options = 'appendonly=false';
 
 -- the catalog
 select c.oid,
@@ -58,6 +59,7 @@ select i.indisunique,
   join generate_series(0, 31) as n(n) on n.n < i.indnatts
   join pg_catalog.pg_attribute a on a.attrelid = i.indrelid and a.attnum = i.indkey[n.n]
  where i.indrelid = $1
+   and a.attnum > 0
    and i.indisvalid
    and i.indpred is null
    and i.indexprs is null
@@ -82,7 +84,11 @@ select a.attname::text
 select count(*) > 0
   from pg_appendonly o
  where o.relid = $1
-    or o.relid in (select i.inhrelid from pg_catalog.pg_inherits i where i.inhparent = $1);
+    or o.relid in (select i.inhrelid from pg_catalog.pg_inherits i where i.inhparent = $1)
+    or o.relid in (select s.inhrelid
+                     from pg_catalog.pg_inherits i
+                     join pg_catalog.pg_inherits s on s.inhparent = i.inhrelid
+                    where i.inhparent = $1);
 
 -- the loader's tables
 create table if not exists mysql2gp.checkpoint (
@@ -141,8 +147,37 @@ create table if not exists mysql2gp.checkpoint_dead_letters (
 update mysql2gp.checkpoint set timeline_id = 'timeline', log_id = 'log', file_created = coalesce(null, case when (timeline_id, applied_file) = ('timeline', 'mysql-bin.000001') then file_created end), applied_file = 'mysql-bin.000001', applied_pos = 1337, applied_gtid_set = '', consistent_from = null, staging_id = 'staging', transaction_seq = 7, event_seq = 42, commit_time = null, applied_at = clock_timestamp() where task = 'task' and epoch = 3; select 1 / count(*) from mysql2gp.checkpoint where task = 'task' and epoch = 3 and staging_id = 'staging' and applied_pos = 1337 and event_seq = 42;
 commit;
 
+-- a commit while a table catches up
+update mysql2gp.checkpoint set applied_at = clock_timestamp() where task = 'task' and epoch = 3; select 1 / count(*) from mysql2gp.checkpoint where task = 'task' and epoch = 3;
+update mysql2gp.checkpoint_tables set timeline_id = 'timeline', log_id = 'log', applied_file = 'mysql-bin.000001', applied_pos = 1337, file_created = coalesce(null, case when (timeline_id, applied_file) = ('timeline', 'mysql-bin.000001') then file_created end), applied_gtid_set = '', consistent_from = null where task = 'task' and state = 'catching_up' and ((database_name = 'shop' and table_name = 'items'));
+commit;
+
+-- the commit with which it has caught up
+update mysql2gp.checkpoint set timeline_id = 'timeline', log_id = 'log', file_created = coalesce(null, case when (timeline_id, applied_file) = ('timeline', 'mysql-bin.000001') then file_created end), applied_file = 'mysql-bin.000001', applied_pos = 1337, applied_gtid_set = '', consistent_from = null, staging_id = 'staging', transaction_seq = 7, event_seq = 42, commit_time = null, applied_at = clock_timestamp() where task = 'task' and epoch = 3; select 1 / count(*) from mysql2gp.checkpoint where task = 'task' and epoch = 3 and staging_id = 'staging' and applied_pos = 1337 and event_seq = 42;
+delete from mysql2gp.checkpoint_tables where task = 'task' and state = 'catching_up' and ((database_name = 'shop' and table_name = 'items'));
+commit;
+
+-- a table is paused, let go on, and forgotten
+select epoch from mysql2gp.checkpoint where task = $1 for update;
+select state from mysql2gp.checkpoint_tables
+ where task = $1 and database_name = $2 and table_name = $3;
+insert into mysql2gp.checkpoint_tables
+       (task, database_name, table_name, state, timeline_id, log_id, file_created, applied_file, applied_pos,
+        applied_gtid_set, consistent_from, changed_at)
+select task, $2::text, $3::text, 'paused', timeline_id, log_id, file_created, applied_file, applied_pos,
+       applied_gtid_set, consistent_from, clock_timestamp()
+  from mysql2gp.checkpoint
+ where task = $1;
+update mysql2gp.checkpoint_tables set state = 'paused', changed_at = clock_timestamp()
+ where task = $1 and database_name = $2 and table_name = $3;
+update mysql2gp.checkpoint_tables set state = 'catching_up', changed_at = clock_timestamp()
+ where task = $1 and database_name = $2 and table_name = $3;
+delete from mysql2gp.checkpoint_tables
+ where task = $1 and database_name = $2 and table_name = $3;
+
 -- from time to time
 vacuum mysql2gp.checkpoint;
+vacuum mysql2gp.checkpoint_tables;
 
 -- a retry's patience
 set local lock_timeout = '500ms';
@@ -152,6 +187,7 @@ set local lock_timeout = '500ms';
 drop table if exists pg_temp.mysql2gp_keys_1; create temporary table mysql2gp_keys_1 on commit delete rows as select "id" from "public"."items" where false DISTRIBUTED BY (id);
 copy pg_temp.mysql2gp_keys_1 from stdin;
 delete from "public"."items" t using pg_temp.mysql2gp_keys_1 k where t."id" = k."id";
+truncate pg_temp.mysql2gp_keys_1;
 copy "public"."items" ("id", "shop", "name", "ratio") from stdin;
 copy "public"."items" ("id", "shop", "name", "ratio") from stdin (format binary);
 truncate table "public"."items";
@@ -161,6 +197,7 @@ truncate table "public"."items";
 drop table if exists pg_temp.mysql2gp_keys_1; create temporary table mysql2gp_keys_1 on commit delete rows as select "shop", "id" from "public"."stock" where false DISTRIBUTED BY (shop);
 copy pg_temp.mysql2gp_keys_1 from stdin;
 delete from "public"."stock" t using pg_temp.mysql2gp_keys_1 k where t."shop" = k."shop" and t."id" = k."id";
+truncate pg_temp.mysql2gp_keys_1;
 copy "public"."stock" ("id", "shop", "name", "ratio") from stdin;
 copy "public"."stock" ("id", "shop", "name", "ratio") from stdin (format binary);
 truncate table "public"."stock";
@@ -170,6 +207,7 @@ truncate table "public"."stock";
 drop table if exists pg_temp.mysql2gp_keys_1; create temporary table mysql2gp_keys_1 on commit delete rows as select "id" from "public"."orders" where false distributed randomly;
 copy pg_temp.mysql2gp_keys_1 from stdin;
 delete from "public"."orders" t using pg_temp.mysql2gp_keys_1 k where t."id" = k."id";
+truncate pg_temp.mysql2gp_keys_1;
 copy "public"."orders" ("id", "shop", "name", "ratio") from stdin;
 copy "public"."orders" ("id", "shop", "name", "ratio") from stdin (format binary);
 truncate table "public"."orders";
@@ -179,6 +217,7 @@ truncate table "public"."orders";
 drop table if exists pg_temp.mysql2gp_keys_1; create temporary table mysql2gp_keys_1 on commit delete rows as select "id" from "public"."events" where false distributed randomly;
 copy pg_temp.mysql2gp_keys_1 from stdin;
 delete from "public"."events" t using pg_temp.mysql2gp_keys_1 k where t."id" = k."id";
+truncate pg_temp.mysql2gp_keys_1;
 copy "public"."events" ("id", "shop", "name", "ratio") from stdin;
 copy "public"."events" ("id", "shop", "name", "ratio") from stdin (format binary);
 truncate table "public"."events";
@@ -188,6 +227,7 @@ truncate table "public"."events";
 drop table if exists pg_temp.mysql2gp_keys_1; create temporary table mysql2gp_keys_1 on commit delete rows as select "id" from "public"."colors" where false distributed replicated;
 copy pg_temp.mysql2gp_keys_1 from stdin;
 delete from "public"."colors" t using pg_temp.mysql2gp_keys_1 k where t."id" = k."id";
+truncate pg_temp.mysql2gp_keys_1;
 copy "public"."colors" ("id", "shop", "name", "ratio") from stdin;
 copy "public"."colors" ("id", "shop", "name", "ratio") from stdin (format binary);
 truncate table "public"."colors";
@@ -198,6 +238,7 @@ truncate table "public"."colors";
 drop table if exists pg_temp.mysql2gp_keys_1; create temporary table mysql2gp_keys_1 on commit delete rows as select "id" from "public"."archive" where false DISTRIBUTED BY (id);
 copy pg_temp.mysql2gp_keys_1 from stdin;
 delete from "public"."archive" t using pg_temp.mysql2gp_keys_1 k where t."id" = k."id";
+truncate pg_temp.mysql2gp_keys_1;
 copy "public"."archive" ("id", "shop", "name", "ratio") from stdin;
 copy "public"."archive" ("id", "shop", "name", "ratio") from stdin (format binary);
 truncate table "public"."archive";
@@ -212,4 +253,5 @@ delete from "public"."log" t using pg_temp.mysql2gp_rows_2 d, ( select f.row_id,
 set local enable_seqscan = off;
 set local enable_hashjoin = off;
 set local enable_nestloop = on;
+truncate pg_temp.mysql2gp_rows_2;
 copy "public"."log" ("id", "shop", "name", "ratio") from stdin;

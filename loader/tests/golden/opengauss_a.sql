@@ -8,8 +8,8 @@ set enable_mergejoin = off;
 set enable_nestloop = on;
 set extra_float_digits = 3;
 set temp_buffers = '32MB';
-select set_config(name, '0', false) from pg_settings where name = 'session_timeout';
-select set_config(name, 'off', false) from pg_settings where name = 'td_compatible_truncation';
+select set_config(name, '0', false) from pg_settings where name = 'session_timeout' and context = 'user';
+select set_config(name, 'off', false) from pg_settings where name = 'td_compatible_truncation' and context = 'user';
 create temporary table if not exists mysql2gp_session (unused integer);
 
 -- the catalog
@@ -63,20 +63,21 @@ select i.indisunique,
   join generate_series(0, 31) as n(n) on n.n < i.indnatts
   join pg_catalog.pg_attribute a on a.attrelid = i.indrelid and a.attnum = i.indkey[n.n]
  where i.indrelid = $1
+   and a.attnum > 0
    and i.indisvalid
    and i.indpred is null
    and i.indexprs is null
  group by i.indexrelid, i.indisunique, i.indimmediate
  order by i.indexrelid;
-select 'foreign key ' || c.conname
-           || case when c.conrelid = $1 then '' else ' of table ' || c.conrelid::regclass end as hazard
+select case when c.conrelid = $1 then 'foreign key ' || c.conname::text
+            else 'foreign key ' || c.conname::text || ' of table ' || c.conrelid::regclass::text end as hazard
   from pg_catalog.pg_constraint c
  where (c.conrelid = $1 or c.confrelid = $1)
    and c.contype = 'f'
    and (not c.condeferrable
         or (c.confrelid = $1 and (c.confdeltype <> 'a' or c.confupdtype <> 'a')))
  union
-select 'trigger ' || t.tgname
+select 'trigger ' || t.tgname::text
   from pg_catalog.pg_trigger t
  where t.tgrelid = $1
    and not t.tgisinternal
@@ -148,6 +149,36 @@ set constraints all immediate;
 update mysql2gp.checkpoint set timeline_id = 'timeline', log_id = 'log', file_created = coalesce(null, case when (timeline_id, applied_file) = ('timeline', 'mysql-bin.000001') then file_created end), applied_file = 'mysql-bin.000001', applied_pos = 1337, applied_gtid_set = ' ', consistent_from = null, staging_id = 'staging', transaction_seq = 7, event_seq = 42, commit_time = null, applied_at = clock_timestamp() where task = 'task' and epoch = 3;
 commit;
 
+-- a commit while a table catches up
+set constraints all immediate;
+update mysql2gp.checkpoint set applied_at = clock_timestamp() where task = 'task' and epoch = 3;
+update mysql2gp.checkpoint_tables set timeline_id = 'timeline', log_id = 'log', applied_file = 'mysql-bin.000001', applied_pos = 1337, file_created = coalesce(null, case when (timeline_id, applied_file) = ('timeline', 'mysql-bin.000001') then file_created end), applied_gtid_set = ' ', consistent_from = null where task = 'task' and state = 'catching_up' and ((database_name = 'shop' and table_name = 'items'));
+commit;
+
+-- the commit with which it has caught up
+set constraints all immediate;
+update mysql2gp.checkpoint set timeline_id = 'timeline', log_id = 'log', file_created = coalesce(null, case when (timeline_id, applied_file) = ('timeline', 'mysql-bin.000001') then file_created end), applied_file = 'mysql-bin.000001', applied_pos = 1337, applied_gtid_set = ' ', consistent_from = null, staging_id = 'staging', transaction_seq = 7, event_seq = 42, commit_time = null, applied_at = clock_timestamp() where task = 'task' and epoch = 3;
+delete from mysql2gp.checkpoint_tables where task = 'task' and state = 'catching_up' and ((database_name = 'shop' and table_name = 'items'));
+commit;
+
+-- a table is paused, let go on, and forgotten
+select epoch from mysql2gp.checkpoint where task = $1 for update;
+select state from mysql2gp.checkpoint_tables
+ where task = $1 and database_name = $2 and table_name = $3;
+insert into mysql2gp.checkpoint_tables
+       (task, database_name, table_name, state, timeline_id, log_id, file_created, applied_file, applied_pos,
+        applied_gtid_set, consistent_from, changed_at)
+select task, $2::text, $3::text, 'paused', timeline_id, log_id, file_created, applied_file, applied_pos,
+       applied_gtid_set, consistent_from, clock_timestamp()
+  from mysql2gp.checkpoint
+ where task = $1;
+update mysql2gp.checkpoint_tables set state = 'paused', changed_at = clock_timestamp()
+ where task = $1 and database_name = $2 and table_name = $3;
+update mysql2gp.checkpoint_tables set state = 'catching_up', changed_at = clock_timestamp()
+ where task = $1 and database_name = $2 and table_name = $3;
+delete from mysql2gp.checkpoint_tables
+ where task = $1 and database_name = $2 and table_name = $3;
+
 -- from time to time
 
 -- a retry's patience
@@ -157,6 +188,7 @@ commit;
 drop table if exists pg_temp.mysql2gp_keys_1; create temporary table mysql2gp_keys_1 on commit delete rows as select "id" from "public"."items" where false;
 copy pg_temp.mysql2gp_keys_1 from stdin;
 delete from "public"."items" t using pg_temp.mysql2gp_keys_1 k where t."id" = k."id";
+truncate pg_temp.mysql2gp_keys_1;
 copy "public"."items" ("id", "shop", "name", "ratio") from stdin;
 truncate table "public"."items";
 
@@ -165,6 +197,7 @@ truncate table "public"."items";
 drop table if exists pg_temp.mysql2gp_keys_1; create temporary table mysql2gp_keys_1 on commit delete rows as select "shop", "id" from "public"."stock" where false;
 copy pg_temp.mysql2gp_keys_1 from stdin;
 delete from "public"."stock" t using pg_temp.mysql2gp_keys_1 k where t."shop" = k."shop" and t."id" = k."id";
+truncate pg_temp.mysql2gp_keys_1;
 copy "public"."stock" ("id", "shop", "name", "ratio") from stdin;
 truncate table "public"."stock";
 
@@ -173,6 +206,7 @@ truncate table "public"."stock";
 drop table if exists pg_temp.mysql2gp_keys_1; create temporary table mysql2gp_keys_1 on commit delete rows as select "id" from "public"."orders" where false;
 copy pg_temp.mysql2gp_keys_1 from stdin;
 delete from "public"."orders" t using pg_temp.mysql2gp_keys_1 k where t."id" = k."id";
+truncate pg_temp.mysql2gp_keys_1;
 copy "public"."orders" ("id", "shop", "name", "ratio") from stdin;
 truncate table "public"."orders";
 
@@ -181,6 +215,7 @@ truncate table "public"."orders";
 drop table if exists pg_temp.mysql2gp_keys_1; create temporary table mysql2gp_keys_1 on commit delete rows as select "id" from "public"."events" where false;
 copy pg_temp.mysql2gp_keys_1 from stdin;
 delete from "public"."events" t using pg_temp.mysql2gp_keys_1 k where t."id" = k."id";
+truncate pg_temp.mysql2gp_keys_1;
 copy "public"."events" ("id", "shop", "name", "ratio") from stdin;
 truncate table "public"."events";
 
@@ -189,6 +224,7 @@ truncate table "public"."events";
 drop table if exists pg_temp.mysql2gp_keys_1; create temporary table mysql2gp_keys_1 on commit delete rows as select "id" from "public"."colors" where false;
 copy pg_temp.mysql2gp_keys_1 from stdin;
 delete from "public"."colors" t using pg_temp.mysql2gp_keys_1 k where t."id" = k."id";
+truncate pg_temp.mysql2gp_keys_1;
 copy "public"."colors" ("id", "shop", "name", "ratio") from stdin;
 truncate table "public"."colors";
 
@@ -197,6 +233,7 @@ truncate table "public"."colors";
 drop table if exists pg_temp.mysql2gp_keys_1; create temporary table mysql2gp_keys_1 on commit delete rows as select "id" from "public"."archive" where false;
 copy pg_temp.mysql2gp_keys_1 from stdin;
 delete from "public"."archive" t using pg_temp.mysql2gp_keys_1 k where t."id" = k."id";
+truncate pg_temp.mysql2gp_keys_1;
 copy "public"."archive" ("id", "shop", "name", "ratio") from stdin;
 truncate table "public"."archive";
 
@@ -211,4 +248,5 @@ delete from "public"."log" t using pg_temp.mysql2gp_rows_2 d, ( select f.row_id,
 set local enable_seqscan = off;
 set local enable_hashjoin = off;
 set local enable_nestloop = on;
+truncate pg_temp.mysql2gp_rows_2;
 copy "public"."log" ("id", "shop", "name", "ratio") from stdin;

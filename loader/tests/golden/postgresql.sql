@@ -171,6 +171,36 @@ set constraints all immediate;
 with moved as (update mysql2gp.checkpoint set timeline_id = 'timeline', log_id = 'log', file_created = coalesce(null, case when (timeline_id, applied_file) = ('timeline', 'mysql-bin.000001') then file_created end), applied_file = 'mysql-bin.000001', applied_pos = 1337, applied_gtid_set = '', consistent_from = null, staging_id = 'staging', transaction_seq = 7, event_seq = 42, commit_time = null, applied_at = clock_timestamp() where task = 'task' and epoch = 3 returning 1) select 1 / count(*) from moved;
 commit;
 
+-- a commit while a table catches up
+set constraints all immediate;
+with moved as (update mysql2gp.checkpoint set applied_at = clock_timestamp() where task = 'task' and epoch = 3 returning 1) select 1 / count(*) from moved;
+update mysql2gp.checkpoint_tables set timeline_id = 'timeline', log_id = 'log', applied_file = 'mysql-bin.000001', applied_pos = 1337, file_created = coalesce(null, case when (timeline_id, applied_file) = ('timeline', 'mysql-bin.000001') then file_created end), applied_gtid_set = '', consistent_from = null where task = 'task' and state = 'catching_up' and ((database_name = 'shop' and table_name = 'items'));
+commit;
+
+-- the commit with which it has caught up
+set constraints all immediate;
+with moved as (update mysql2gp.checkpoint set timeline_id = 'timeline', log_id = 'log', file_created = coalesce(null, case when (timeline_id, applied_file) = ('timeline', 'mysql-bin.000001') then file_created end), applied_file = 'mysql-bin.000001', applied_pos = 1337, applied_gtid_set = '', consistent_from = null, staging_id = 'staging', transaction_seq = 7, event_seq = 42, commit_time = null, applied_at = clock_timestamp() where task = 'task' and epoch = 3 returning 1) select 1 / count(*) from moved;
+delete from mysql2gp.checkpoint_tables where task = 'task' and state = 'catching_up' and ((database_name = 'shop' and table_name = 'items'));
+commit;
+
+-- a table is paused, let go on, and forgotten
+select epoch from mysql2gp.checkpoint where task = $1 for update;
+select state from mysql2gp.checkpoint_tables
+ where task = $1 and database_name = $2 and table_name = $3;
+insert into mysql2gp.checkpoint_tables
+       (task, database_name, table_name, state, timeline_id, log_id, file_created, applied_file, applied_pos,
+        applied_gtid_set, consistent_from, changed_at)
+select task, $2::text, $3::text, 'paused', timeline_id, log_id, file_created, applied_file, applied_pos,
+       applied_gtid_set, consistent_from, clock_timestamp()
+  from mysql2gp.checkpoint
+ where task = $1;
+update mysql2gp.checkpoint_tables set state = 'paused', changed_at = clock_timestamp()
+ where task = $1 and database_name = $2 and table_name = $3;
+update mysql2gp.checkpoint_tables set state = 'catching_up', changed_at = clock_timestamp()
+ where task = $1 and database_name = $2 and table_name = $3;
+delete from mysql2gp.checkpoint_tables
+ where task = $1 and database_name = $2 and table_name = $3;
+
 -- from time to time
 
 -- a retry's patience
@@ -183,6 +213,7 @@ copy "public"."items" ("id", "shop", "name", "ratio") from stdin (format binary)
 drop table if exists pg_temp.mysql2gp_replace_1; create temporary table mysql2gp_replace_1 on commit delete rows as select "id", "shop", "name", "ratio" from "public"."items" where false;
 update only "public"."items" t set "id" = s."id", "shop" = s."shop", "name" = s."name", "ratio" = s."ratio", "extra" = default from pg_temp.mysql2gp_replace_1 s where t."id" = s."id";
 insert into "public"."items" ("id", "shop", "name", "ratio") select "id", "shop", "name", "ratio" from pg_temp.mysql2gp_replace_1 on conflict ("id") do update set "id" = excluded."id", "shop" = excluded."shop", "name" = excluded."name", "ratio" = excluded."ratio", "extra" = excluded."extra";
+truncate pg_temp.mysql2gp_replace_1;
 truncate table "public"."items";
 
 -- a key of two columns, and rows distributed by one of them
@@ -192,6 +223,7 @@ copy "public"."stock" ("id", "shop", "name", "ratio") from stdin (format binary)
 drop table if exists pg_temp.mysql2gp_replace_1; create temporary table mysql2gp_replace_1 on commit delete rows as select "id", "shop", "name", "ratio" from "public"."stock" where false;
 update only "public"."stock" t set "id" = s."id", "shop" = s."shop", "name" = s."name", "ratio" = s."ratio", "extra" = default from pg_temp.mysql2gp_replace_1 s where t."shop" = s."shop" and t."id" = s."id";
 insert into "public"."stock" ("id", "shop", "name", "ratio") select "id", "shop", "name", "ratio" from pg_temp.mysql2gp_replace_1 on conflict ("shop", "id") do update set "id" = excluded."id", "shop" = excluded."shop", "name" = excluded."name", "ratio" = excluded."ratio", "extra" = excluded."extra";
+truncate pg_temp.mysql2gp_replace_1;
 truncate table "public"."stock";
 
 -- rows distributed by what is not of the key
@@ -201,6 +233,7 @@ copy "public"."orders" ("id", "shop", "name", "ratio") from stdin (format binary
 drop table if exists pg_temp.mysql2gp_replace_1; create temporary table mysql2gp_replace_1 on commit delete rows as select "id", "shop", "name", "ratio" from "public"."orders" where false;
 update only "public"."orders" t set "id" = s."id", "shop" = s."shop", "name" = s."name", "ratio" = s."ratio", "extra" = default from pg_temp.mysql2gp_replace_1 s where t."id" = s."id";
 insert into "public"."orders" ("id", "shop", "name", "ratio") select "id", "shop", "name", "ratio" from pg_temp.mysql2gp_replace_1 on conflict ("id") do update set "id" = excluded."id", "shop" = excluded."shop", "name" = excluded."name", "ratio" = excluded."ratio", "extra" = excluded."extra";
+truncate pg_temp.mysql2gp_replace_1;
 truncate table "public"."orders";
 
 -- rows distributed randomly
@@ -210,6 +243,7 @@ copy "public"."events" ("id", "shop", "name", "ratio") from stdin (format binary
 drop table if exists pg_temp.mysql2gp_replace_1; create temporary table mysql2gp_replace_1 on commit delete rows as select "id", "shop", "name", "ratio" from "public"."events" where false;
 update only "public"."events" t set "id" = s."id", "shop" = s."shop", "name" = s."name", "ratio" = s."ratio", "extra" = default from pg_temp.mysql2gp_replace_1 s where t."id" = s."id";
 insert into "public"."events" ("id", "shop", "name", "ratio") select "id", "shop", "name", "ratio" from pg_temp.mysql2gp_replace_1 on conflict ("id") do update set "id" = excluded."id", "shop" = excluded."shop", "name" = excluded."name", "ratio" = excluded."ratio", "extra" = excluded."extra";
+truncate pg_temp.mysql2gp_replace_1;
 truncate table "public"."events";
 
 -- rows on every segment
@@ -219,6 +253,7 @@ copy "public"."colors" ("id", "shop", "name", "ratio") from stdin (format binary
 drop table if exists pg_temp.mysql2gp_replace_1; create temporary table mysql2gp_replace_1 on commit delete rows as select "id", "shop", "name", "ratio" from "public"."colors" where false;
 update only "public"."colors" t set "id" = s."id", "shop" = s."shop", "name" = s."name", "ratio" = s."ratio", "extra" = default from pg_temp.mysql2gp_replace_1 s where t."id" = s."id";
 insert into "public"."colors" ("id", "shop", "name", "ratio") select "id", "shop", "name", "ratio" from pg_temp.mysql2gp_replace_1 on conflict ("id") do update set "id" = excluded."id", "shop" = excluded."shop", "name" = excluded."name", "ratio" = excluded."ratio", "extra" = excluded."extra";
+truncate pg_temp.mysql2gp_replace_1;
 truncate table "public"."colors";
 
 -- append-optimized rows
@@ -228,6 +263,7 @@ copy "public"."archive" ("id", "shop", "name", "ratio") from stdin (format binar
 drop table if exists pg_temp.mysql2gp_replace_1; create temporary table mysql2gp_replace_1 on commit delete rows as select "id", "shop", "name", "ratio" from "public"."archive" where false;
 update only "public"."archive" t set "id" = s."id", "shop" = s."shop", "name" = s."name", "ratio" = s."ratio", "extra" = default from pg_temp.mysql2gp_replace_1 s where t."id" = s."id";
 insert into "public"."archive" ("id", "shop", "name", "ratio") select "id", "shop", "name", "ratio" from pg_temp.mysql2gp_replace_1 on conflict ("id") do update set "id" = excluded."id", "shop" = excluded."shop", "name" = excluded."name", "ratio" = excluded."ratio", "extra" = excluded."extra";
+truncate pg_temp.mysql2gp_replace_1;
 truncate table "public"."archive";
 
 -- a table without a key
@@ -240,4 +276,5 @@ delete from "public"."log" t using ( select f.place, f.part from (select e.ctid 
 set local enable_seqscan = off;
 set local enable_hashjoin = off;
 set local enable_nestloop = on;
+truncate pg_temp.mysql2gp_rows_2;
 copy "public"."log" ("id", "shop", "name", "ratio") from stdin;
