@@ -199,6 +199,12 @@ impl Golden {
         }
     }
 
+    fn any(&mut self, statement: Option<String>) {
+        if let Some(statement) = statement {
+            self.statement(&statement);
+        }
+    }
+
     fn statements<'s>(&mut self, title: &str, statements: impl IntoIterator<Item = &'s str>) {
         self.title(title);
         for statement in statements {
@@ -222,6 +228,7 @@ impl Golden {
             KeysBy::Table => {
                 let name = keys::table_name(1);
                 self.statement(&keys::create_table(route, &name));
+                self.any(dialect.make_sure_empty(&name));
                 self.statement(&format!("copy pg_temp.{name} from stdin"));
                 self.statement(&keys::delete_by_table(route, &name));
                 self.statement(&keys::clear(&name));
@@ -234,6 +241,7 @@ impl Golden {
         if replace::is_spoken(route) {
             let name = replace::table_name(1);
             self.statement(&replace::create_table(route, &name));
+            self.any(dialect.make_sure_empty(&name));
             if let Some(update) = replace::update_statement(route, &name) {
                 self.statement(&update);
             }

@@ -30,6 +30,8 @@ pub(super) enum KeyDelete {
 
 /// A temporary table of keys and what uses it.
 pub(super) struct KeyTable {
+    /// Run before the copy; see `Dialect::make_sure_empty`.
+    empty: Option<String>,
     copy: Statement,
     delete: Statement,
     /// Takes the keys out.
@@ -164,6 +166,7 @@ impl KeyTable {
             .batch_execute(&create_table(route, &name))
             .operation("create temporary table")?;
         Ok(Self {
+            empty: route.target.dialect.make_sure_empty(&name),
             copy: client
                 .prepare(&format!("copy pg_temp.{name} from stdin"))
                 .operation("prepare copy")?,
@@ -181,6 +184,9 @@ impl KeyTable {
         keys: impl Iterator<Item = &'k [u8]>,
         KeyBuffers { lines, scratch, .. }: &mut KeyBuffers,
     ) -> Result<(), KeysError> {
+        if let Some(empty) = &self.empty {
+            client.batch_execute(empty)?;
+        }
         let mut writer = client.copy_in(&self.copy)?;
         lines.clear();
         for key in keys {

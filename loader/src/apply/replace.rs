@@ -26,6 +26,8 @@ pub(super) const LEAST_ROWS: usize = 200;
 
 /// Statements that replace rows of one table.
 pub(super) struct Replace {
+    /// Run before the copy; see `Dialect::make_sure_empty`.
+    pub(super) empty: Option<String>,
     pub(super) copy: Statement,
     /// Updates the rows that are there; `None` where the INSERT alone is better.
     pub(super) update: Option<Statement>,
@@ -61,6 +63,7 @@ impl Replace {
             .batch_execute(&create_table(route, &name))
             .operation("create temporary table")?;
         Ok(Self {
+            empty: route.target.dialect.make_sure_empty(&name),
             copy: client
                 .prepare(&format!(
                     "copy pg_temp.{name} from stdin{}",

@@ -202,6 +202,11 @@ impl<'r> At<'r, '_> {
         replace: &Replace,
         buffers: &mut Buffers<'_>,
     ) -> Result<u64, ApplyError> {
+        if let Some(empty) = &replace.empty {
+            client
+                .batch_execute(empty)
+                .operation("empty temporary table")?;
+        }
         let mut writer = client
             .copy_in(&replace.copy)
             .map_err(|error| self.error(&error, "copy rows that replace others"))?;

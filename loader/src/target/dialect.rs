@@ -337,6 +337,18 @@ impl Dialect {
         )
     }
 
+    /// What leaves nothing of an earlier batch in a temporary table: keys or rows that were left
+    /// there would undo what came since. PostgreSQL empties it at the commit; that segments and
+    /// openGauss do so too is documented, but costs next to nothing to be made sure of.
+    pub fn make_sure_empty(self, name: &str) -> Option<String> {
+        match self {
+            Self::PostgreSql => None,
+            Self::Greenplum6 | Self::Greenplum7 | Self::Cloudberry | Self::OpenGauss(_) => {
+                Some(format!("delete from pg_temp.{name}"))
+            }
+        }
+    }
+
     /// What tells apart rows of different places that have the same `ctid`; `place` names their
     /// columns in the same order.
     pub fn place_columns(self) -> &'static [(&'static str, &'static str)] {

@@ -185,6 +185,7 @@ set local lock_timeout = '500ms';
 -- a table distributed by its key
 -- check: Ok: target table public.items is distributed by id, of the key: changed rows are found on their segment
 drop table if exists pg_temp.mysql2gp_keys_1; create temporary table mysql2gp_keys_1 on commit delete rows as select "id" from "public"."items" where false DISTRIBUTED BY (id);
+delete from pg_temp.mysql2gp_keys_1;
 copy pg_temp.mysql2gp_keys_1 from stdin;
 delete from "public"."items" t using pg_temp.mysql2gp_keys_1 k where t."id" = k."id";
 truncate pg_temp.mysql2gp_keys_1;
@@ -195,6 +196,7 @@ truncate table "public"."items";
 -- a key of two columns, and rows distributed by one of them
 -- check: Ok: target table public.stock is distributed by shop, of the key: changed rows are found on their segment
 drop table if exists pg_temp.mysql2gp_keys_1; create temporary table mysql2gp_keys_1 on commit delete rows as select "shop", "id" from "public"."stock" where false DISTRIBUTED BY (shop);
+delete from pg_temp.mysql2gp_keys_1;
 copy pg_temp.mysql2gp_keys_1 from stdin;
 delete from "public"."stock" t using pg_temp.mysql2gp_keys_1 k where t."shop" = k."shop" and t."id" = k."id";
 truncate pg_temp.mysql2gp_keys_1;
@@ -205,6 +207,7 @@ truncate table "public"."stock";
 -- rows distributed by what is not of the key
 -- check: Warn: target table public.orders is distributed by name, which is not of the key (id): changed keys are looked for on every segment, and the same key may be there twice unnoticed (alter table "public"."orders" set distributed by (id))
 drop table if exists pg_temp.mysql2gp_keys_1; create temporary table mysql2gp_keys_1 on commit delete rows as select "id" from "public"."orders" where false distributed randomly;
+delete from pg_temp.mysql2gp_keys_1;
 copy pg_temp.mysql2gp_keys_1 from stdin;
 delete from "public"."orders" t using pg_temp.mysql2gp_keys_1 k where t."id" = k."id";
 truncate pg_temp.mysql2gp_keys_1;
@@ -215,6 +218,7 @@ truncate table "public"."orders";
 -- rows distributed randomly
 -- check: Warn: target table public.events is distributed randomly: changed keys are looked for on every segment, and nothing keeps a key from being there twice (alter table "public"."events" set distributed by (id))
 drop table if exists pg_temp.mysql2gp_keys_1; create temporary table mysql2gp_keys_1 on commit delete rows as select "id" from "public"."events" where false distributed randomly;
+delete from pg_temp.mysql2gp_keys_1;
 copy pg_temp.mysql2gp_keys_1 from stdin;
 delete from "public"."events" t using pg_temp.mysql2gp_keys_1 k where t."id" = k."id";
 truncate pg_temp.mysql2gp_keys_1;
@@ -225,6 +229,7 @@ truncate table "public"."events";
 -- rows on every segment
 -- check: Ok: target table public.colors is replicated to every segment
 drop table if exists pg_temp.mysql2gp_keys_1; create temporary table mysql2gp_keys_1 on commit delete rows as select "id" from "public"."colors" where false distributed replicated;
+delete from pg_temp.mysql2gp_keys_1;
 copy pg_temp.mysql2gp_keys_1 from stdin;
 delete from "public"."colors" t using pg_temp.mysql2gp_keys_1 k where t."id" = k."id";
 truncate pg_temp.mysql2gp_keys_1;
@@ -236,6 +241,7 @@ truncate table "public"."colors";
 -- check: Ok: target table public.archive is distributed by id, of the key: changed rows are found on their segment
 -- check: Warn: target table public.archive is append-optimized: a delete leaves its rows in place until VACUUM, needs an entry for each in the visibility map, and locks the table against other writers; on Greenplum 6 nothing keeps a key from being there twice; a heap table is recommended where rows change
 drop table if exists pg_temp.mysql2gp_keys_1; create temporary table mysql2gp_keys_1 on commit delete rows as select "id" from "public"."archive" where false DISTRIBUTED BY (id);
+delete from pg_temp.mysql2gp_keys_1;
 copy pg_temp.mysql2gp_keys_1 from stdin;
 delete from "public"."archive" t using pg_temp.mysql2gp_keys_1 k where t."id" = k."id";
 truncate pg_temp.mysql2gp_keys_1;

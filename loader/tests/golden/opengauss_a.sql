@@ -186,6 +186,7 @@ delete from mysql2gp.checkpoint_tables
 -- a table distributed by its key
 -- check: Warn: target table public.items: empty strings of shop, name are refused, since the target's database takes them for NULL (empty_string = "null" in [desc.pgsql] lets them become that)
 drop table if exists pg_temp.mysql2gp_keys_1; create temporary table mysql2gp_keys_1 on commit delete rows as select "id" from "public"."items" where false;
+delete from pg_temp.mysql2gp_keys_1;
 copy pg_temp.mysql2gp_keys_1 from stdin;
 delete from "public"."items" t using pg_temp.mysql2gp_keys_1 k where t."id" = k."id";
 truncate pg_temp.mysql2gp_keys_1;
@@ -195,6 +196,7 @@ truncate table "public"."items";
 -- a key of two columns, and rows distributed by one of them
 -- check: Warn: target table public.stock: empty strings of name are refused, since the target's database takes them for NULL (empty_string = "null" in [desc.pgsql] lets them become that)
 drop table if exists pg_temp.mysql2gp_keys_1; create temporary table mysql2gp_keys_1 on commit delete rows as select "shop", "id" from "public"."stock" where false;
+delete from pg_temp.mysql2gp_keys_1;
 copy pg_temp.mysql2gp_keys_1 from stdin;
 delete from "public"."stock" t using pg_temp.mysql2gp_keys_1 k where t."shop" = k."shop" and t."id" = k."id";
 truncate pg_temp.mysql2gp_keys_1;
@@ -204,6 +206,7 @@ truncate table "public"."stock";
 -- rows distributed by what is not of the key
 -- check: Warn: target table public.orders: empty strings of shop, name are refused, since the target's database takes them for NULL (empty_string = "null" in [desc.pgsql] lets them become that)
 drop table if exists pg_temp.mysql2gp_keys_1; create temporary table mysql2gp_keys_1 on commit delete rows as select "id" from "public"."orders" where false;
+delete from pg_temp.mysql2gp_keys_1;
 copy pg_temp.mysql2gp_keys_1 from stdin;
 delete from "public"."orders" t using pg_temp.mysql2gp_keys_1 k where t."id" = k."id";
 truncate pg_temp.mysql2gp_keys_1;
@@ -213,6 +216,7 @@ truncate table "public"."orders";
 -- rows distributed randomly
 -- check: Warn: target table public.events: empty strings of shop, name are refused, since the target's database takes them for NULL (empty_string = "null" in [desc.pgsql] lets them become that)
 drop table if exists pg_temp.mysql2gp_keys_1; create temporary table mysql2gp_keys_1 on commit delete rows as select "id" from "public"."events" where false;
+delete from pg_temp.mysql2gp_keys_1;
 copy pg_temp.mysql2gp_keys_1 from stdin;
 delete from "public"."events" t using pg_temp.mysql2gp_keys_1 k where t."id" = k."id";
 truncate pg_temp.mysql2gp_keys_1;
@@ -222,6 +226,7 @@ truncate table "public"."events";
 -- rows on every segment
 -- check: Warn: target table public.colors: empty strings of shop, name are refused, since the target's database takes them for NULL (empty_string = "null" in [desc.pgsql] lets them become that)
 drop table if exists pg_temp.mysql2gp_keys_1; create temporary table mysql2gp_keys_1 on commit delete rows as select "id" from "public"."colors" where false;
+delete from pg_temp.mysql2gp_keys_1;
 copy pg_temp.mysql2gp_keys_1 from stdin;
 delete from "public"."colors" t using pg_temp.mysql2gp_keys_1 k where t."id" = k."id";
 truncate pg_temp.mysql2gp_keys_1;
@@ -231,6 +236,7 @@ truncate table "public"."colors";
 -- append-optimized rows
 -- check: Warn: target table public.archive: empty strings of shop, name are refused, since the target's database takes them for NULL (empty_string = "null" in [desc.pgsql] lets them become that)
 drop table if exists pg_temp.mysql2gp_keys_1; create temporary table mysql2gp_keys_1 on commit delete rows as select "id" from "public"."archive" where false;
+delete from pg_temp.mysql2gp_keys_1;
 copy pg_temp.mysql2gp_keys_1 from stdin;
 delete from "public"."archive" t using pg_temp.mysql2gp_keys_1 k where t."id" = k."id";
 truncate pg_temp.mysql2gp_keys_1;

@@ -185,6 +185,7 @@ delete from mysql2gp.checkpoint_tables
 
 -- a table distributed by its key
 drop table if exists pg_temp.mysql2gp_keys_1; create temporary table mysql2gp_keys_1 on commit delete rows as select "id" from "public"."items" where false;
+delete from pg_temp.mysql2gp_keys_1;
 copy pg_temp.mysql2gp_keys_1 from stdin;
 delete from "public"."items" t using pg_temp.mysql2gp_keys_1 k where t."id" = k."id";
 truncate pg_temp.mysql2gp_keys_1;
@@ -193,6 +194,7 @@ truncate table "public"."items";
 
 -- a key of two columns, and rows distributed by one of them
 drop table if exists pg_temp.mysql2gp_keys_1; create temporary table mysql2gp_keys_1 on commit delete rows as select "shop", "id" from "public"."stock" where false;
+delete from pg_temp.mysql2gp_keys_1;
 copy pg_temp.mysql2gp_keys_1 from stdin;
 delete from "public"."stock" t using pg_temp.mysql2gp_keys_1 k where t."shop" = k."shop" and t."id" = k."id";
 truncate pg_temp.mysql2gp_keys_1;
@@ -201,6 +203,7 @@ truncate table "public"."stock";
 
 -- rows distributed by what is not of the key
 drop table if exists pg_temp.mysql2gp_keys_1; create temporary table mysql2gp_keys_1 on commit delete rows as select "id" from "public"."orders" where false;
+delete from pg_temp.mysql2gp_keys_1;
 copy pg_temp.mysql2gp_keys_1 from stdin;
 delete from "public"."orders" t using pg_temp.mysql2gp_keys_1 k where t."id" = k."id";
 truncate pg_temp.mysql2gp_keys_1;
@@ -209,6 +212,7 @@ truncate table "public"."orders";
 
 -- rows distributed randomly
 drop table if exists pg_temp.mysql2gp_keys_1; create temporary table mysql2gp_keys_1 on commit delete rows as select "id" from "public"."events" where false;
+delete from pg_temp.mysql2gp_keys_1;
 copy pg_temp.mysql2gp_keys_1 from stdin;
 delete from "public"."events" t using pg_temp.mysql2gp_keys_1 k where t."id" = k."id";
 truncate pg_temp.mysql2gp_keys_1;
@@ -217,6 +221,7 @@ truncate table "public"."events";
 
 -- rows on every segment
 drop table if exists pg_temp.mysql2gp_keys_1; create temporary table mysql2gp_keys_1 on commit delete rows as select "id" from "public"."colors" where false;
+delete from pg_temp.mysql2gp_keys_1;
 copy pg_temp.mysql2gp_keys_1 from stdin;
 delete from "public"."colors" t using pg_temp.mysql2gp_keys_1 k where t."id" = k."id";
 truncate pg_temp.mysql2gp_keys_1;
@@ -225,6 +230,7 @@ truncate table "public"."colors";
 
 -- append-optimized rows
 drop table if exists pg_temp.mysql2gp_keys_1; create temporary table mysql2gp_keys_1 on commit delete rows as select "id" from "public"."archive" where false;
+delete from pg_temp.mysql2gp_keys_1;
 copy pg_temp.mysql2gp_keys_1 from stdin;
 delete from "public"."archive" t using pg_temp.mysql2gp_keys_1 k where t."id" = k."id";
 truncate pg_temp.mysql2gp_keys_1;
