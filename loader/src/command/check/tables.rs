@@ -14,6 +14,7 @@ use super::{CommandError, Staged};
 use crate::apply::look_at_constants;
 use crate::route::{Route, Router, ValuePolicy};
 use crate::target::catalog::{self, Fill, Filling, TargetTable};
+use crate::target::placement::{Distribution, Storage};
 use crate::target::session::ReplicaRole;
 use crate::target::{conditions, findings};
 
@@ -164,12 +165,19 @@ fn of_key(name: &TableName, route: &Route) -> Vec<Finding> {
              index there tells its rows apart"
         )));
     } else if !target.has_unique_index(&key) {
+        let columns = key.join(", ");
+        let remedy = if takes_key(target, &key) {
+            format!(
+                " (alter table {} add primary key ({columns}))",
+                target.quoted()
+            )
+        } else {
+            ": as it is stored and distributed it can have none, and nothing there keeps a key from being twice"
+                .into()
+        };
         findings.push(Finding::warn(format!(
-            "target table {} has no unique index on the key ({}) (alter table {} add primary key ({}))",
-            target.display(),
-            key.join(", "),
-            target.quoted(),
-            key.join(", ")
+            "target table {} has no unique index on the key ({columns}){remedy}",
+            target.display()
         )));
     }
     for index in &target.indexes {
@@ -186,6 +194,19 @@ fn of_key(name: &TableName, route: &Route) -> Vec<Finding> {
         }
     }
     findings
+}
+
+/// Whether the server would take a primary key over these columns: not on append-optimized rows,
+/// and only with the columns by which the rows are distributed.
+fn takes_key(target: &TargetTable, key: &[&str]) -> bool {
+    target.placement.as_ref().is_none_or(|placement| {
+        placement.storage == Storage::Heap
+            && placement.distribution != Some(Distribution::Randomly)
+            && placement
+                .columns()
+                .iter()
+                .all(|column| key.contains(&column.as_str()))
+    })
 }
 
 fn of_columns(router: &Router, definition: &TableDefinition, route: &Route) -> Vec<Finding> {
