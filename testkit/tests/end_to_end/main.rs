@@ -67,5 +67,8 @@ mod paused;
 /// What else may happen to a table while it is held back.
 mod paused_events;
 
+/// Pausing and resuming in awkward moments.
+mod paused_commands;
+
 /// Tables that are newly listed, or no longer.
 mod relisted;
