@@ -45,3 +45,60 @@ fn a_table_that_was_created_on_the_run_can_be_paused_and_a_dropped_one_resumed()
     rig.assert_equal(&task, &["t"]);
     assert_stops(&mut mining);
 }
+
+#[test]
+fn a_statement_of_others_is_acknowledged_while_a_table_catches_up_for_long() {
+    let rig = Rig::start();
+    let mut task = rig.small_task("ack_turns");
+    rig.source_sql(&["create table u (id int primary key, v varchar(20))"]);
+    rig.target_sql(
+        &task,
+        "create table u (id integer primary key, v varchar(20)); \
+         create function slow() returns trigger language plpgsql as \
+         $$ begin perform pg_sleep(0.4); return null; end $$; \
+         create trigger slow after insert on t execute function slow(); \
+         alter table t enable always trigger slow",
+    );
+    task.config = task.config.set("binlogloader", "batch_bytes", 2000);
+    let files = task.config.write();
+    let (mut mining, mut loading) = (miner(&files, &[]), loader(&files, &[]));
+    rig.source_sql(&["insert into u values (0, 'zero')"]);
+    rig.wait_applied(&task, &mut [&mut mining, &mut loading]);
+    hold(&files, &["pause", "t"], &["paused"]);
+    for id in 0..1000 {
+        rig.source_sql(&[&format!("insert into t values ({id}, 'a row')")]);
+    }
+    rig.wait_applied(&task, &mut [&mut mining, &mut loading]);
+    rig.source_sql(&["alter table u add column w int not null default 9"]);
+    let (file, offset) = rig.source.binlog_end();
+    let altered = format!("{file}:{offset}");
+    rig.source_sql(&["insert into u values (1, 'one', 1)"]);
+    assert_ends(&mut loading, 3, &["app.u", &altered]);
+    hold(&files, &["resume", "t"], &["resumed"]);
+    // Stopped in the turn of the others, with the table far behind.
+    assert_ends(
+        &mut loader(&files, &[]),
+        3,
+        &["app.u", &altered, "binlog_loader ack"],
+    );
+    assert_eq!(behind(&rig, &task), "t catching_up");
+    rig.target_sql(
+        &task,
+        "alter table u add column w integer not null default 9",
+    );
+    assert_ends(
+        &mut loader(&files, &["ack", "mysql-bin.000001:4"]),
+        2,
+        &["no statement waits", &altered],
+    );
+    assert_ends(&mut loader(&files, &["ack", &altered]), 0, &[]);
+    assert_eq!(behind(&rig, &task), "t catching_up");
+    let mut loading = loader(&files, &[]);
+    wait_until(SOON, "the others", || {
+        rig.target_value(&task, "select count(*) from u where id = 1") == "1"
+    });
+    wait_caught_up(&rig, &task, &mut [&mut mining, &mut loading]);
+    rig.assert_equal(&task, &["t", "u"]);
+    assert_stops(&mut mining);
+    assert_stops(&mut loading);
+}
