@@ -102,3 +102,37 @@ fn a_statement_of_others_is_acknowledged_while_a_table_catches_up_for_long() {
     assert_stops(&mut mining);
     assert_stops(&mut loading);
 }
+
+#[test]
+fn a_command_that_was_killed_is_not_taken_up_later() {
+    let rig = Rig::start();
+    let task = rig.small_task("given_up");
+    let files = task.config.write();
+    let (mut mining, mut loading) = (miner(&files, &[]), loader(&files, &[]));
+    rig.source_sql(&["insert into t values (1, 'one')"]);
+    rig.wait_applied(&task, &mut [&mut mining, &mut loading]);
+    loading.sigstop();
+    let mut pausing = loader(&files, &["pause", "t"]);
+    let asked = "select count(*) from mysql2gp.wish where answer is null";
+    wait_until(SOON, "the wish", || {
+        rig.staging.value(&task.staging, asked) == "1"
+    });
+    pausing.kill9();
+    // The server notices that it is gone.
+    let sessions =
+        "select count(*) from pg_stat_activity where application_name = 'binlog_loader pause'";
+    wait_until(SOON, "the session's end", || {
+        rig.staging.value(&task.staging, sessions) == "0"
+    });
+    loading.sigcont();
+    rig.source_sql(&["insert into t values (2, 'two')"]);
+    rig.wait_applied(&task, &mut [&mut mining, &mut loading]);
+    assert_stops(&mut loading);
+    let mut loading = loader(&files, &[]);
+    rig.source_sql(&["insert into t values (3, 'three')"]);
+    rig.wait_applied(&task, &mut [&mut mining, &mut loading]);
+    assert_eq!(behind(&rig, &task), "");
+    rig.assert_equal(&task, &["t"]);
+    assert_stops(&mut loading);
+    assert_stops(&mut mining);
+}
