@@ -70,5 +70,8 @@ mod paused_events;
 /// Pausing and resuming in awkward moments.
 mod paused_commands;
 
+/// Pauses, deaths and losses at random.
+mod paused_storm;
+
 /// Tables that are newly listed, or no longer.
 mod relisted;
