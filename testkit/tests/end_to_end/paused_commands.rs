@@ -136,3 +136,65 @@ fn a_command_that_was_killed_is_not_taken_up_later() {
     assert_stops(&mut loading);
     assert_stops(&mut mining);
 }
+
+#[test]
+fn a_table_that_comes_to_share_the_target_of_a_paused_one_is_refused() {
+    let rig = Rig::start();
+    let task = rig.task("shares");
+    rig.source.sql(
+        "create database one; create database two; \
+         create table one.t (id int primary key, v varchar(20)); \
+         create table two.t (id int primary key, v varchar(20))",
+    );
+    rig.target_sql(
+        &task,
+        "create table t (id integer primary key, v varchar(20))",
+    );
+    let config = task
+        .config
+        .clone()
+        .raw("[[rule]]\ntable = \"t\"\ndisjoint_keys = true\n");
+    let alone = config.clone().tables(&["one.t"]).write();
+    let both = config.tables(&["one.t", "two.t"]).write();
+    let (mut mining, mut loading) = (miner(&alone, &[]), loader(&alone, &[]));
+    rig.source.sql("insert into one.t values (1, 'one')");
+    rig.wait_applied(&task, &mut [&mut mining, &mut loading]);
+    hold(&alone, &["pause", "one.t"], &["one.t is paused"]);
+    assert_stops(&mut mining);
+    assert_stops(&mut loading);
+    let mut mining = miner(&both, &[]);
+    mining.wait_log("newly listed", SOON);
+    // The row moves to the other shard: first away, then in.
+    rig.source
+        .sql("delete from one.t where id = 1; insert into two.t values (1, 'two')");
+    rig.wait_staged(&task);
+    assert_ends(
+        &mut loader(&both, &[]),
+        3,
+        &[
+            "one.t",
+            "two.t",
+            "out of the list",
+            "binlog_loader resume one.t",
+        ],
+    );
+    let rows = "select coalesce(string_agg(id || v, ' ' order by id), '') from t";
+    assert_eq!(rig.target_value(&task, rows), "1one");
+    // As the message says.
+    assert_stops(&mut mining);
+    let (mut mining, mut loading) = (miner(&alone, &[]), loader(&alone, &[]));
+    loading.wait_log("applying task", SOON);
+    hold(&alone, &["resume", "one.t"], &["one.t is resumed"]);
+    wait_caught_up(&rig, &task, &mut [&mut mining, &mut loading]);
+    assert_eq!(rig.target_value(&task, rows), "");
+    assert_stops(&mut mining);
+    assert_stops(&mut loading);
+    let (mut mining, mut loading) = (miner(&both, &[]), loader(&both, &[]));
+    mining.wait_log("newly listed", SOON);
+    rig.source
+        .sql("delete from two.t where id = 1; insert into one.t values (1, 'back')");
+    rig.wait_applied(&task, &mut [&mut mining, &mut loading]);
+    assert_eq!(rig.target_value(&task, rows), "1back");
+    assert_stops(&mut mining);
+    assert_stops(&mut loading);
+}
