@@ -114,7 +114,7 @@ impl Runner<'_> {
         };
         self.lists.tell(&fetcher.staged_tables()?, &task.tables);
         if self.turned == Turned::No {
-            standing.tell();
+            standing.tell(&task.tables);
         }
         let dead_letters = DeadLetters::open(
             &self.settings.staging,

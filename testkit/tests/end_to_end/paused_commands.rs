@@ -198,3 +198,42 @@ fn a_table_that_comes_to_share_the_target_of_a_paused_one_is_refused() {
     assert_stops(&mut mining);
     assert_stops(&mut loading);
 }
+
+#[test]
+fn a_paused_table_that_is_listed_anew_while_no_loader_runs_begins_anew_and_says_so() {
+    let rig = Rig::start();
+    let task = rig.small_task("anew");
+    rig.source_sql(&["create table log (v varchar(20))"]);
+    rig.target_sql(&task, "create table log (v varchar(20))");
+    let with = task.config.clone().tables(&["t", "log"]).write();
+    let without = task.config.clone().tables(&["t"]).write();
+    let (mut mining, mut loading) = (miner(&with, &[]), loader(&with, &[]));
+    rig.source_sql(&["insert into log values ('one')"]);
+    rig.wait_applied(&task, &mut [&mut mining, &mut loading]);
+    hold(&with, &["pause", "log"], &["app.log is paused"]);
+    assert_stops(&mut loading);
+    rig.source_sql(&["insert into log values ('given up')"]);
+    rig.wait_staged(&task);
+    assert_stops(&mut mining);
+    rig.source_sql(&["insert into log values ('not staged')"]);
+    assert_ends(&mut miner(&without, &["--once"]), 0, &["no longer listed"]);
+    let mut mining = miner(&with, &[]);
+    mining.wait_log("newly listed", SOON);
+    rig.source_sql(&[
+        "insert into log values ('two')",
+        "insert into t values (1, 'one')",
+    ]);
+    rig.wait_staged(&task);
+    let mut loading = loader(&with, &[]);
+    loading.wait_log(
+        "listed anew since then: what is staged of it before is passed over table=app.log",
+        SOON,
+    );
+    hold(&with, &["resume", "log"], &["app.log is resumed"]);
+    wait_caught_up(&rig, &task, &mut [&mut mining, &mut loading]);
+    let rows = "select string_agg(v, ', ' order by v) from log";
+    assert_eq!(rig.target_value(&task, rows), "one, two");
+    rig.assert_equal(&task, &["t"]);
+    assert_stops(&mut mining);
+    assert_stops(&mut loading);
+}
