@@ -75,7 +75,7 @@ fn storm(flavor: Flavor, steps: usize) {
     }
     site.write(20);
     wait_caught_up(&site.rig, &site.task, &mut [&mut mining, &mut loading]);
-    println!("{done:?}");
+    eprintln!("{done:?}");
     site.rig.assert_equal(&site.task, TABLES);
     assert_stops(&mut mining);
     assert_stops(&mut loading);
@@ -119,7 +119,7 @@ impl Site {
             .copied()
             .filter(|table| !behind.contains(table))
             .collect();
-        println!("{done:?}: {behind}");
+        eprintln!("{done:?}: {behind}");
         self.rig.assert_equal(&self.task, &others);
     }
 }
