@@ -96,6 +96,20 @@ pub enum LoaderError {
         /// The target table.
         target: String,
     },
+    /// A table is behind another one that its changes must stay in order with.
+    #[error(
+        "table {table} is paused, or has not caught up since, and shares target table {target} with {other}, where only \
+         disjoint_keys keeps their rows apart: a row that moves from one to the other would be lost or come twice; take \
+         {other} out of the list, run `binlog_loader resume {table}`, and list {other} again when {table} has caught up"
+    )]
+    BehindShared {
+        /// The table that is behind.
+        table: TableName,
+        /// The other one.
+        other: TableName,
+        /// What they share.
+        target: String,
+    },
     /// The rules contradict each other.
     #[error(transparent)]
     Rules(RouteError),
@@ -162,6 +176,7 @@ impl LoaderError {
             Self::OtherStart { .. }
             | Self::StagingWithoutCheckpoint { .. }
             | Self::TargetEmptied { .. }
+            | Self::BehindShared { .. }
             | Self::KeylessOverlap { .. } => ErrorClass::Operator,
             Self::Panicked { .. } | Self::Thread { .. } => ErrorClass::Failed,
         }

@@ -14,7 +14,7 @@ use common::settings::TableList;
 use common::table::TableName;
 
 use crate::coverage::{Coverage, Shown, Turn};
-use crate::fetch::{FetchError, Fetcher, MinerRow, StagingTask, Start};
+use crate::fetch::{FetchError, Fetcher, MinerRow, ReplicatedTable, StagingTask, Start};
 use crate::progress::{Progress, Timeline};
 use crate::target::{CatchUp, SessionError, TargetSession};
 
@@ -118,9 +118,17 @@ impl Standing {
             .any(|shown| shown.behind.state == TableState::CatchingUp)
     }
 
-    /// Says which tables are behind.
-    pub fn tell(&self) {
-        for Shown { behind, .. } in &self.behind {
+    /// Says which of the replicated tables are behind.
+    pub fn tell(&self, replicated: &[ReplicatedTable]) {
+        for Shown {
+            behind,
+            transaction_seq,
+            ..
+        } in &self.behind
+        {
+            let listed_anew = replicated.iter().any(|known| {
+                known.name == behind.table && known.listed_behind > Some(*transaction_seq)
+            });
             match behind.state {
                 TableState::Paused => log::info!(
                     "paused: its changes wait in staging table={} position={}",
@@ -132,6 +140,12 @@ impl Standing {
                     behind.table,
                     behind.at.applied
                 ),
+            }
+            if listed_anew {
+                log::info!(
+                    "listed anew since then: what is staged of it before is passed over table={}",
+                    behind.table
+                );
             }
         }
     }

@@ -16,7 +16,7 @@ select null::bigint as chunk_seq,
        m.chunk_seq as staged_chunk_seq,
        (select coalesce(max(d.definition_id), 0) from mysql2gp.definition d) as last_definition,
        (select t.tenure::text from mysql2gp.tenure t) as tenure,
-       exists (select 1 from mysql2gp.wish w where w.answer is null) as wish,
+       exists (select 1 from mysql2gp.wish w where w.answer is null and mysql2gp.is_waited_for(w.wish_id)) as wish,
        m.list_version
   from mysql2gp.miner m
  union all

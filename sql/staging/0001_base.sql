@@ -126,6 +126,19 @@ create table mysql2gp.wish (
 comment on table mysql2gp.wish is 'tables to be paused or resumed, for the loader that runs';
 comment on column mysql2gp.wish.answer is 'what the loader did; null until it has';
 
+-- Who asks holds this lock: what a command has asked that was killed is not done later.
+create function mysql2gp.wish_lock(wish_id bigint, out class integer, out object integer) language sql immutable as
+    'select 1464750920, (wish_id % 2147483648)::integer';
+comment on function mysql2gp.wish_lock(bigint) is 'numbers of the advisory lock of a wish';
+create function mysql2gp.is_waited_for(wish_id bigint) returns boolean language sql stable as $$
+    select exists (
+        select 1
+          from pg_catalog.pg_locks l, mysql2gp.wish_lock(wish_id) k, pg_catalog.pg_database d
+         where l.locktype = 'advisory' and l.granted and l.objsubid = 2 and d.datname = current_database()
+           and (l.database, l.classid::bigint, l.objid::bigint) = (d.oid, k.class, k.object))
+$$;
+comment on function mysql2gp.is_waited_for(bigint) is 'whether the command that asks for it is still there';
+
 -- Apart from mysql2gp.loader, whose row a frozen loader may keep locked.
 create table mysql2gp.tenure (
     only_row boolean primary key default true check (only_row),

@@ -1,10 +1,12 @@
 //! `ack FILE:POS`: an operator has done on the target what a statement did at the source.
 //!
-//! Moves the checkpoint behind the statement, and only if it is the next thing to be applied.
+//! Moves the checkpoint behind the statement, and only if it is the next thing to be applied: to
+//! the tables that catch up, or else to the others.
 
 use std::io::Write;
 use std::time::Duration;
 
+use common::behind::{Behind, TableState};
 use common::position::BinlogPosition;
 use common::settings::Settings;
 use common::shutdown::Shutdown;
@@ -38,29 +40,43 @@ pub fn run(
     let staging = fetcher.task()?;
     let mut behind = session.behind(&checkpoint)?;
     behind.retain(|behind| settings.tables.contains(&behind.table));
-    let standing = Standing::find(
-        &mut fetcher,
-        &mut session,
-        &miner,
-        (&checkpoint, behind),
-        (&staging, &settings.tables, Turn::CatchUp),
-    )?;
-    let compactor = Compactor::new(
-        Limits {
-            batch_bytes: settings.loader.batch_bytes,
-            stop_at: None,
-            contradictions: Contradictions::LastWins,
-        },
-        standing.start,
-    )
-    .with_coverage(standing.coverage);
-    let end = next_statement(&mut fetcher, compactor, position)?;
-    if end.position != *position {
-        return Err(CommandError::NoStatement {
-            position: position.clone(),
-            waiting: Some(end.position),
-        });
-    }
+    let mut look_in = |turn| {
+        let behind = behind.clone();
+        let standing = Standing::find(
+            &mut fetcher,
+            &mut session,
+            &miner,
+            (&checkpoint, behind),
+            (&staging, &settings.tables, turn),
+        )?;
+        let compactor = Compactor::new(
+            Limits {
+                batch_bytes: settings.loader.batch_bytes,
+                stop_at: None,
+                contradictions: Contradictions::LastWins,
+            },
+            standing.start.clone(),
+        )
+        .with_coverage(standing.coverage.clone());
+        let end = next_statement(&mut fetcher, compactor, position)?;
+        if end.position == *position {
+            Ok((standing, end))
+        } else {
+            Err(CommandError::NoStatement {
+                position: position.clone(),
+                waiting: Some(end.position),
+            })
+        }
+    };
+    // The loader has stopped in a turn of either.
+    let (standing, end) = match look_in(Turn::CatchUp) {
+        Err(first @ (CommandError::NoStatement { .. } | CommandError::ChangesBefore { .. }))
+            if is_catching_up(&behind) =>
+        {
+            look_in(Turn::Others).map_err(|second| clearer(first, second))?
+        }
+        found => found?,
+    };
     session.raise_epoch()?;
     session.catch_up(standing.catch_up);
     session.begin()?;
@@ -71,6 +87,34 @@ pub fn run(
     )?;
     writeln!(out, "acknowledged: task {task} goes on behind {position}")?;
     Ok(())
+}
+
+fn is_catching_up(behind: &[Behind]) -> bool {
+    behind
+        .iter()
+        .any(|behind| behind.state == TableState::CatchingUp)
+}
+
+/// Of what each turn says, what names a statement that waits.
+fn clearer(first: CommandError, second: CommandError) -> CommandError {
+    let names_one = |error: &CommandError| {
+        matches!(
+            error,
+            CommandError::NoStatement {
+                waiting: Some(_),
+                ..
+            }
+        )
+    };
+    let of_the_search = matches!(
+        second,
+        CommandError::NoStatement { .. } | CommandError::ChangesBefore { .. }
+    );
+    if of_the_search && (names_one(&first) || !names_one(&second)) {
+        first
+    } else {
+        second
+    }
 }
 
 /// The end of the statement that is next in the stream.

@@ -25,6 +25,16 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 /// How often it is looked whether a loader still runs.
 const LOCK_INTERVAL: Duration = Duration::from_secs(2);
 
+/// Those that the miner has found at its start, those that were created since and have changes,
+/// and those that were dropped since and wait.
+const KNOWN_TABLES: &str = "\
+select database_name, table_name from mysql2gp.replicated_table
+ union
+select database_name, table_name from mysql2gp.definition
+ union
+select database_name, table_name from mysql2gp.behind
+ order by 1, 2";
+
 /// Who has done it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Doer {
@@ -158,15 +168,13 @@ fn say(
 /// The table that is meant; `name` is as in the table list, without wildcards.
 fn find(staging: &mut Client, settings: &Settings, name: &str) -> Result<TableName, CommandError> {
     let rows = staging
-        .query(
-            "select database_name, table_name from mysql2gp.replicated_table order by 1, 2",
-            &[],
-        )
+        .query(KNOWN_TABLES, &[])
         .operation("read the replicated tables")
         .map_err(CommandError::Staging)?;
     let tables: Vec<TableName> = rows
         .iter()
         .map(|row| TableName::new(row.get::<_, &str>(0), row.get::<_, &str>(1)))
+        .filter(|known| settings.tables.contains(known))
         .collect();
     let table = match name.split_once('.') {
         Some((database, table)) => TableName::new(database.trim(), table.trim()),

@@ -18,7 +18,16 @@ pub struct Asked {
     pub table: TableName,
 }
 
-/// Asks the loader that runs; the number of the wish.
+/// What became of a wish meanwhile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Taken {
+    /// It is there until it is answered.
+    Up,
+    /// Who has asked has taken it back.
+    Back,
+}
+
+/// Asks the loader that runs, for as long as the session is there; the number of the wish.
 ///
 /// # Errors
 /// When staging is away.
@@ -27,7 +36,8 @@ pub fn ask(client: &mut Client, wish: Wish, table: &TableName) -> Result<i64, Pg
         .query_one(
             "with asked as (insert into mysql2gp.wish (wish, database_name, table_name) values ($1, $2, $3) \
                             returning wish_id) \
-             select wish_id, pg_notify($4, '') from asked",
+             select wish_id, pg_notify($4, ''), pg_advisory_lock(k.class, k.object) \
+               from asked, mysql2gp.wish_lock(wish_id) k",
             &[
                 &wish.as_str(),
                 &table.database,
@@ -55,7 +65,8 @@ pub fn answer_to(client: &mut Client, id: i64) -> Result<Option<Held>, PgError> 
         .and_then(|text| Held::from_text(&text)))
 }
 
-/// Takes the wish back, or its answer away: what was answered, if anything.
+/// Takes the wish back, or its answer away: what was answered, if anything. A loader that is at
+/// it is waited for.
 ///
 /// # Errors
 /// When staging is away.
@@ -81,7 +92,7 @@ impl Fetcher {
             .client
             .query(
                 "select wish_id, wish, database_name, table_name from mysql2gp.wish \
-                  where answer is null order by wish_id",
+                  where answer is null and mysql2gp.is_waited_for(wish_id) order by wish_id",
                 &[],
             )
             .operation("read what is asked")?;
@@ -98,24 +109,48 @@ impl Fetcher {
             .collect())
     }
 
-    /// Answers. Who has asked may be gone.
+    /// Takes a wish up: until it is answered, or the session ends, it cannot be taken back.
+    /// Whether it is still there.
+    ///
+    /// # Errors
+    /// When staging is away.
+    pub fn take_up(&mut self, id: i64) -> Result<Taken, FetchError> {
+        let operation = "take up what is asked";
+        self.client.batch_execute("begin").operation(operation)?;
+        let row = self
+            .client
+            .query_opt(
+                "select 1 from mysql2gp.wish where wish_id = $1 for update",
+                &[&id],
+            )
+            .operation(operation)?;
+        if row.is_some() {
+            return Ok(Taken::Up);
+        }
+        self.client.batch_execute("rollback").operation(operation)?;
+        Ok(Taken::Back)
+    }
+
+    /// Answers what was taken up.
     ///
     /// # Errors
     /// When staging is away.
     pub fn answer(&mut self, id: i64, held: Held) -> Result<(), FetchError> {
+        let operation = "answer what is asked";
         self.client
             .execute(
                 "update mysql2gp.wish set answer = $2 where wish_id = $1",
                 &[&id, &held.as_str()],
             )
-            .operation("answer what is asked")?;
-        // Answers that nobody has fetched.
+            .operation(operation)?;
+        // What nobody has fetched or waits for.
         self.client
             .execute(
-                "delete from mysql2gp.wish where answer is not null and asked_at < now() - interval '1 day'",
+                "delete from mysql2gp.wish where not mysql2gp.is_waited_for(wish_id)",
                 &[],
             )
-            .operation("answer what is asked")?;
+            .operation(operation)?;
+        self.client.batch_execute("commit").operation(operation)?;
         Ok(())
     }
 }

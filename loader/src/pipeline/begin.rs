@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use common::behind::Behind;
 use common::checkpoint::Checkpoint;
 use common::crash::{self, Point};
 use common::reload::Reload;
@@ -86,6 +87,7 @@ impl Runner<'_> {
             take_wishes(fetcher, session)?;
             let mut behind = session.behind(&checkpoint)?;
             standing::forget_unlisted(session, &mut behind, self.lists.list())?;
+            self.check_shared(&router, &task, &behind)?;
             match self.wait_for_miner(fetcher, Some(&checkpoint))? {
                 Awaited::Miner(miner) => break (miner, behind),
                 Awaited::Asked => {}
@@ -112,7 +114,7 @@ impl Runner<'_> {
         };
         self.lists.tell(&fetcher.staged_tables()?, &task.tables);
         if self.turned == Turned::No {
-            standing.tell();
+            standing.tell(&task.tables);
         }
         let dead_letters = DeadLetters::open(
             &self.settings.staging,
@@ -128,6 +130,28 @@ impl Runner<'_> {
             dead_letters,
             standing,
         }))
+    }
+
+    /// Makes sure that no table is behind one that it shares a target table with: the other may
+    /// be newly listed.
+    fn check_shared(
+        &self,
+        router: &Router,
+        task: &StagingTask,
+        behind: &[Behind],
+    ) -> Result<(), LoaderError> {
+        for Behind { table, .. } in behind {
+            let replicated = task.tables.iter().map(|known| &known.name);
+            let listed = replicated.filter(|name| self.lists.list().contains(name));
+            if let Some((other, target)) = router.ordered_with(table, listed) {
+                return Err(LoaderError::BehindShared {
+                    table: table.clone(),
+                    other: other.clone(),
+                    target,
+                });
+            }
+        }
+        Ok(())
     }
 
     /// Waits until the miner has a position at or behind `reached`.

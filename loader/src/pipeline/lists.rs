@@ -9,6 +9,7 @@ use common::settings::{ProcessEnvironment, Settings, TableList};
 use common::table::TableName;
 
 use crate::error::LoaderError;
+use crate::fetch::wishes::Taken;
 use crate::fetch::{Fetcher, ReplicatedTable};
 use crate::target::{Held, TargetSession};
 
@@ -91,6 +92,9 @@ pub(super) fn take_wishes(
     session: &mut TargetSession,
 ) -> Result<(), LoaderError> {
     for asked in fetcher.wishes()? {
+        if fetcher.take_up(asked.id)? == Taken::Back {
+            continue;
+        }
         let held = session.hold(asked.wish, &asked.table)?;
         match held {
             Held::Paused => log::info!("pause table={}", asked.table),

@@ -67,5 +67,11 @@ mod paused;
 /// What else may happen to a table while it is held back.
 mod paused_events;
 
+/// Pausing and resuming in awkward moments.
+mod paused_commands;
+
+/// Pauses, deaths and losses at random.
+mod paused_storm;
+
 /// Tables that are newly listed, or no longer.
 mod relisted;

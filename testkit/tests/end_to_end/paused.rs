@@ -97,6 +97,11 @@ impl Site {
         self.workload.run(&mut self.connection, transactions);
     }
 
+    /// Drops the staging database, while both programs are down.
+    pub(crate) fn lose_staging(&self) {
+        wipe(&self.rig, &self.task);
+    }
+
     fn differs(&self, table: &str) -> bool {
         !testkit::Comparison::between(
             self.rig.source.table(DATABASE, table),
