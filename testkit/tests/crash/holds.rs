@@ -24,9 +24,12 @@ fn held(site: &Site, state: &str) -> Option<Vec<String>> {
     Some(rows.iter().map(|row| row.get(0)).collect())
 }
 
-/// Tables that are paused.
-pub(crate) fn paused(site: &Site) -> Vec<String> {
-    held(site, "paused").expect("the target is there when it is compared with")
+/// Tables that are paused. The target may still come back, or the loader make its tables there.
+pub(crate) fn paused(site: &mut Site) -> Vec<String> {
+    site.wait("the target to tell what is paused", |site| {
+        held(site, "paused").is_some()
+    });
+    held(site, "paused").expect("the target has just answered")
 }
 
 /// Waits until no table catches up any more.
