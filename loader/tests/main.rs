@@ -22,3 +22,4 @@ mod shapes;
 mod spoken;
 mod staged;
 mod timelines;
+mod wishes;

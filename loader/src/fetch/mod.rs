@@ -142,6 +142,8 @@ impl Fetcher {
     pub fn open(conninfo: &Conninfo, task: &str) -> Result<Self, FetchError> {
         let mut client = pg::connect(conninfo, "binlog_loader fetch")?;
         migrate::migrate(&mut client, task)?;
+        // What is asked is locked until it is answered.
+        pg::forbid_idle_transactions(&mut client)?;
         client
             .batch_execute(&format!(
                 "set plan_cache_mode = force_generic_plan; \
