@@ -172,6 +172,6 @@ fn find_child(of: i32, name: &str) -> Option<i32> {
         .find(|pid: &i32| {
             fs::read_to_string(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.contains(name))
                 && runs(*pid)
-                && parent(*pid) == of
+                && parent(*pid) == Some(of)
         })
 }

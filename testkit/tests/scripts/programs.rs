@@ -242,7 +242,7 @@ fn a_program_without_its_wrapper_goes_on_alone_and_can_be_stopped() {
     let site = Site::new(&servers.config());
     site.start(&[]).assert(0, &[]);
     let pid = site.pid("miner");
-    let wrapper = crate::rig::parent(pid);
+    let wrapper = crate::rig::parent(pid).unwrap();
     crate::rig::signal(wrapper, rustix::process::Signal::KILL);
     wait_until(SOON, "the wrapper to be gone", || !runs(wrapper));
     for _ in 0..2 {

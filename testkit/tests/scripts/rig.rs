@@ -170,7 +170,7 @@ impl Site {
     /// Kills a program and its wrapper, as the end of the machine would.
     pub(crate) fn lose(&self, name: &str) {
         let pid = self.pid(name);
-        signal(parent(pid), Signal::KILL);
+        signal(parent(pid).unwrap(), Signal::KILL);
         signal(pid, Signal::KILL);
         wait_until(SOON, "the killed program to be gone", || !runs(pid));
     }
@@ -212,9 +212,9 @@ pub(crate) fn runs(pid: i32) -> bool {
     stat(pid).is_some_and(|fields| fields.first().is_some_and(|state| state != "Z"))
 }
 
-/// The process that has started `pid`.
-pub(crate) fn parent(pid: i32) -> i32 {
-    stat(pid).unwrap().get(1).unwrap().parse().unwrap()
+/// The process that has started `pid`, while that exists.
+pub(crate) fn parent(pid: i32) -> Option<i32> {
+    stat(pid)?.get(1)?.parse().ok()
 }
 
 /// The fields of `/proc/PID/stat` from the third, the state, on.
