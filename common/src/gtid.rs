@@ -173,20 +173,20 @@ impl FromStr for MariaDbGtid {
     type Err = GtidError;
 
     fn from_str(text: &str) -> Result<Self, GtidError> {
-        let mut parts = text.split('-');
-        let (Some(domain), Some(server), Some(sequence), None) =
-            (parts.next(), parts.next(), parts.next(), parts.next())
-        else {
-            return Err(GtidError::MalformedMariaDb);
+        let mut parts = text.as_bytes().split(|byte| *byte == b'-');
+        let mut number = || parts.next().and_then(digits);
+        let malformed = GtidError::MalformedMariaDb;
+        let (Some(domain), Some(server), Some(sequence)) = (number(), number(), number()) else {
+            return Err(malformed);
         };
-        let malformed = || GtidError::MalformedMariaDb;
-        Ok(Self {
-            domain_id: u32::try_from(decimal(domain).ok_or_else(malformed)?)
-                .map_err(|_| malformed())?,
-            server_id: u32::try_from(decimal(server).ok_or_else(malformed)?)
-                .map_err(|_| malformed())?,
-            sequence: decimal(sequence).ok_or_else(malformed)?,
-        })
+        match (u32::try_from(domain), u32::try_from(server), parts.next()) {
+            (Ok(domain_id), Ok(server_id), None) => Ok(Self {
+                domain_id,
+                server_id,
+                sequence,
+            }),
+            _ => Err(malformed),
+        }
     }
 }
 
@@ -572,10 +572,20 @@ impl From<GtidSet> for String {
 
 /// Plain decimal digits only: no sign, no blanks.
 fn decimal(text: &str) -> Option<u64> {
-    if !text.bytes().all(|byte| byte.is_ascii_digit()) {
+    digits(text.as_bytes())
+}
+
+fn digits(text: &[u8]) -> Option<u64> {
+    if text.is_empty() {
         return None;
     }
-    text.parse().ok()
+    text.iter().try_fold(0_u64, |number, byte| {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            return None;
+        }
+        number.checked_mul(10)?.checked_add(digit.into())
+    })
 }
 
 #[cfg(test)]

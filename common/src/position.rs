@@ -8,15 +8,17 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
 
 /// Name of a binlog file, such as `mysql-bin.000042`; ordered by the number in its suffix.
 ///
 /// The suffix is a decimal number of at least six digits that grows past 999999
-/// (MySQL manual, "The Binary Log"), so names do not order as text.
+/// (MySQL manual, "The Binary Log"), so names do not order as text. Copied with
+/// each event, hence without an allocation for names of common lengths.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct BinlogFile {
     number: u64,
-    name: String,
+    name: SmolStr,
 }
 
 impl BinlogFile {

@@ -182,6 +182,8 @@ pub struct Round {
     pub event_seq: u64,
     /// The last transaction's end; `None` while a transaction is open.
     pub end: Option<Progress>,
+    /// Keys of which the target has a row.
+    old_keys: u64,
     arena: Vec<u8>,
     live_bytes: usize,
     entries: Vec<Entry>,
@@ -202,6 +204,7 @@ impl Round {
         self.first_transaction_seq = 0;
         self.event_seq = 0;
         self.end = None;
+        self.old_keys = 0;
         self.arena.clear();
         self.arena.shrink_to(keep_bytes);
         self.live_bytes = 0;
@@ -221,9 +224,13 @@ impl Round {
         self.live_bytes + self.entries.len() * ENTRY_BYTES
     }
 
-    /// Whether one event of sixteen or more changes what another one has changed.
-    pub fn merges_well(&self) -> bool {
-        self.row_events.saturating_mul(15) >= (self.entries.len() as u64).saturating_mul(16)
+    /// Whether the target has less to do for a longer round: where one event of sixteen or more
+    /// changes what another one has changed, the more of them merge; and where most keys are
+    /// those of rows that are there, since more of those lie on each page that is read.
+    pub fn gains_by_growing(&self) -> bool {
+        let keys = self.entries.len() as u64;
+        self.row_events.saturating_mul(15) >= keys.saturating_mul(16)
+            || self.old_keys.saturating_mul(2) > keys
     }
 
     /// Adds a table; its number is for the calls below.
@@ -461,6 +468,9 @@ impl Round {
         let key = self.push(key);
         let row = self.push(row);
         self.live_bytes += key.len + row.len;
+        if matches!(state, State::Upsert(First::Other) | State::Delete) {
+            self.old_keys += 1;
+        }
         self.entries.push(Entry {
             hash,
             table,

@@ -607,21 +607,24 @@ impl Assembler {
     ) -> Result<(), MinerError> {
         self.before.clear();
         self.after.clear();
-        for (bitmap, image) in [
-            (rows.before, &mut self.before),
-            (rows.after, &mut self.after),
-        ] {
-            if let Some(bitmap) = bitmap {
-                table
-                    .decoder
-                    .decode(input, bitmap, image)
-                    .map_err(|source| MinerError::Decode {
-                        place: Place::new(end, Some(&table.definition.name)),
-                        source,
-                    })?;
-                self.nul_substitutions += image.nul_substitutions();
+        let failed = |source| MinerError::Decode {
+            place: Place::new(end, Some(&table.definition.name)),
+            source,
+        };
+        if let Some(present) = rows.before {
+            match table.before {
+                BeforeImage::Full => table.decoder.decode(input, present, &mut self.before),
+                BeforeImage::Key => table.decoder.decode_key(input, present, &mut self.before),
             }
+            .map_err(failed)?;
         }
+        if let Some(present) = rows.after {
+            table
+                .decoder
+                .decode(input, present, &mut self.after)
+                .map_err(failed)?;
+        }
+        self.nul_substitutions += self.before.nul_substitutions() + self.after.nul_substitutions();
         push_row(&mut self.open, table, rows.operation, &self.before, &self.after).map_err(|length| {
             refused(
                 end,

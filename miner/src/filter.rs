@@ -7,13 +7,13 @@
 //! the event and the moment it was fetched; it then stays in force until one passes.
 //! A version gets its number here and is staged with the first row that uses it.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use common::position::BinlogPosition;
 use common::settings::{NulByte, Settings, TableList};
 use common::table::{Column, ColumnType, DefinitionId, Key, TableDefinition, TableName};
+use hashbrown::HashMap;
+use hashbrown::hash_map::Entry;
 use log::{info, warn};
 
 use crate::decode::{DecodeError, NulBytePolicy, RowDecoder, TableMap, check_fit, from_metadata};

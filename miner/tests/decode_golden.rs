@@ -145,12 +145,24 @@ impl Replay {
         check_fit(map, &definition).unwrap();
         let decoder = RowDecoder::new(map, &definition, NulBytePolicy::Error).unwrap();
         let mut input: &[u8] = &event.rows;
-        let mut image = RowImage::new();
+        let (mut image, mut keys) = (RowImage::new(), RowImage::new());
         let present = event.after.expect("golden files only insert");
         let rows = self.rows.entry(map.name.table.clone()).or_default();
         while !input.is_empty() {
             image.clear();
+            keys.clear();
+            let mut passed_over = input;
             decoder.decode(&mut input, present, &mut image).unwrap();
+            // What is not of the key may be passed over, which ends at the same byte.
+            decoder
+                .decode_key(&mut passed_over, present, &mut keys)
+                .unwrap();
+            assert_eq!(passed_over, input);
+            let in_key = |column| definition.key_columns().contains(&column);
+            for (column, cell) in image.cells().enumerate() {
+                let kept = keys.cell(column).unwrap();
+                assert_eq!(kept, if in_key(column) { cell } else { b"" });
+            }
             rows.push(image.cells().map(unescape).collect());
         }
     }

@@ -178,18 +178,21 @@ impl CommitLine<'_> {
 
     /// Appends the line.
     pub fn write(&self, out: &mut Vec<u8>) {
+        let mut digits = itoa::Buffer::new();
+        out.push(b'C');
+        out.extend_from_slice(digits.format(self.transaction_seq).as_bytes());
+        out.push(b'\t');
+        out.extend_from_slice(self.file.as_bytes());
+        out.push(b'\t');
+        out.extend_from_slice(digits.format(self.offset).as_bytes());
+        out.push(b'\t');
+        out.extend_from_slice(self.gtid.as_bytes());
+        out.push(b'\t');
+        out.extend_from_slice(digits.format(self.committed_at_us).as_bytes());
+        out.push(b'\t');
+        out.extend_from_slice(digits.format(self.event_count).as_bytes());
         // Writing to a Vec cannot fail.
-        let _ = writeln!(
-            out,
-            "C{}\t{}\t{}\t{}\t{}\t{}\t{}",
-            self.transaction_seq,
-            self.file,
-            self.offset,
-            self.gtid,
-            self.committed_at_us,
-            self.event_count,
-            self.passed
-        );
+        let _ = writeln!(out, "\t{}", self.passed);
     }
 }
 
@@ -197,8 +200,7 @@ impl CommitLine<'_> {
 /// cells, and the newline.
 pub fn begin_row(out: &mut Vec<u8>, mark: RowMark, definition: DefinitionId) {
     out.push(mark.byte());
-    // Writing to a Vec cannot fail.
-    let _ = write!(out, "{definition}");
+    out.extend_from_slice(itoa::Buffer::new().format(definition.0).as_bytes());
 }
 
 /// Appends a TRUNCATE line.
@@ -332,9 +334,14 @@ fn parse_definition(rest: &[u8]) -> Result<(DefinitionId, &[u8]), CodecError> {
 }
 
 fn parse_commit(rest: &[u8]) -> Result<CommitLine<'_>, CodecError> {
-    let text = std::str::from_utf8(rest).map_err(|_| CodecError::Field { field: "commit" })?;
-    let mut fields = text.split('\t');
-    let mut next = |field| fields.next().ok_or(CodecError::Field { field });
+    // Bytes: texts are split by a search that pays only for long fields.
+    let mut fields = rest.split(|byte| *byte == b'\t');
+    let mut next = |field| {
+        let bytes = fields.next();
+        bytes
+            .and_then(|bytes| std::str::from_utf8(bytes).ok())
+            .ok_or(CodecError::Field { field })
+    };
     let line = CommitLine {
         transaction_seq: number(next("transaction_seq")?, "transaction_seq")?,
         file: next("file")?,

@@ -43,8 +43,8 @@ use crate::round::{Contradictions, Round, Statement};
 /// Where a round ends.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Net bytes after which a round ends at the next transaction; twice as many where events
-    /// merge, since they merge the more the longer a round becomes.
+    /// Net bytes after which a round ends at the next transaction; [`GROWTH`] times as many where
+    /// a longer round costs the target less.
     pub batch_bytes: usize,
     /// Transactions behind the one that reaches this position of the log that reading began in
     /// are not read, nor another server's log.
@@ -53,6 +53,10 @@ pub struct Limits {
     pub contradictions: Contradictions,
 }
 
+/// How much larger than others a round may become that gains by it. Two rounds are in memory at
+/// a time: with the default of `batch_bytes`, 80 MB.
+pub const GROWTH: usize = 3;
+
 impl Limits {
     /// Whether a round is to end within a transaction. The distance lets ordinary
     /// transactions come to their end.
@@ -60,7 +64,7 @@ impl Limits {
         let full = if round.transactions == 0 {
             self.batch_bytes
         } else {
-            2 * self.batch_bytes
+            self.most_bytes()
         };
         round.net_bytes() >= full + self.batch_bytes / 2
     }
@@ -68,7 +72,12 @@ impl Limits {
     /// Whether a round is to end where a transaction has ended.
     fn is_full(&self, round: &Round) -> bool {
         let net_bytes = round.net_bytes();
-        net_bytes >= self.batch_bytes && (net_bytes >= 2 * self.batch_bytes || !round.merges_well())
+        net_bytes >= self.batch_bytes
+            && (net_bytes >= self.most_bytes() || !round.gains_by_growing())
+    }
+
+    fn most_bytes(&self) -> usize {
+        GROWTH.saturating_mul(self.batch_bytes)
     }
 }
 
@@ -243,6 +252,12 @@ impl Compactor {
     /// The round so far.
     pub fn round(&self) -> &Round {
         &self.round
+    }
+
+    /// Whether the round is as large as a batch has to be to be applied at its cheapest, but for
+    /// what it may gain by growing.
+    pub fn is_worth_a_batch(&self) -> bool {
+        self.round.net_bytes() >= self.limits.batch_bytes
     }
 
     /// Takes the round and goes on with `spare`, which must be clear.

@@ -9,6 +9,7 @@ use crossbeam_channel::{Receiver, Sender};
 use super::compact_loop::{Took, Work};
 use super::turns::{Behind, TurnEnd};
 use crate::apply::{Applier, Outcome};
+use crate::compact::GROWTH;
 use crate::error::LoaderError;
 use crate::progress::Progress;
 use crate::report::ProgressLog;
@@ -56,7 +57,7 @@ pub(super) fn run(
                         event_seq: round.event_seq,
                     });
                 }
-                round.clear(loader.batch_bytes.saturating_mul(2));
+                round.clear(loader.batch_bytes.saturating_mul(GROWTH));
                 // The compactor may be gone already.
                 let _ = spares.send(*round);
             }

@@ -1,9 +1,9 @@
 //! The compact thread: decides when a round goes to the target.
 //!
 //! With nothing more staged a round goes as soon as `load_batch` events or `load_batch_gap`
-//! allow it and the target is free. Under a backlog, in staging or, where events merge, at the
-//! source, it goes when it is full, or when it has been filling for a while, so that hot keys
-//! merge away and progress still shows.
+//! allow it and the target is free. Under a backlog, in staging or, where a longer round costs the
+//! target less, at the source, it goes when it is full, or when it has been filling for a while, so
+//! that hot keys merge away and progress still shows.
 
 use std::time::{Duration, Instant};
 
@@ -150,8 +150,12 @@ impl<'a> CompactLoop<'a> {
         let (Some(opened_at), Some(_)) = (self.opened_at, &round.end) else {
             return Due::Later;
         };
+        // A round that would gain by growing grows only while the applier is busy.
+        if self.compactor.is_worth_a_batch() {
+            return Due::Now;
+        }
         let now = Instant::now();
-        let at = if !self.drained || (round.merges_well() && self.pace.is_catching_up(now)) {
+        let at = if !self.drained || (round.gains_by_growing() && self.pace.is_catching_up(now)) {
             opened_at.checked_add(BACKLOG_TIME)
         } else if round.row_events >= self.load_batch {
             return Due::Now;

@@ -45,7 +45,7 @@ impl CopyText {
     /// Appends valid UTF-8, escaped.
     pub(super) fn push_utf8(&mut self, text: &[u8], nul: NulBytePolicy) -> Result<(), CellError> {
         let mut rest = text;
-        while let Some(at) = rest.iter().position(|byte| needs_care(*byte)) {
+        while let Some(at) = position_of_special(rest) {
             let (plain, special) = rest.split_at(at);
             self.push_plain(plain);
             let Some((byte, tail)) = special.split_first() else {
@@ -135,10 +135,33 @@ fn hex_digit(nibble: u8) -> u8 {
     }
 }
 
-/// Whether a byte cannot be copied as it is.
+/// Whether a byte cannot be copied as it is. Without branches, so that it is asked of many
+/// bytes at once.
 #[inline]
 pub(super) fn needs_care(byte: u8) -> bool {
-    matches!(byte, 0 | b'\t' | b'\n' | b'\r' | b'\\')
+    (byte == 0) | (byte == b'\t') | (byte == b'\n') | (byte == b'\r') | (byte == b'\\')
+}
+
+/// Bytes that are looked at together: a vector register of common processors.
+const BLOCK_BYTES: usize = 32;
+
+/// Where the first byte is that cannot be copied as it is.
+#[inline]
+fn position_of_special(bytes: &[u8]) -> Option<usize> {
+    let is_special = |block: &[u8]| {
+        block
+            .iter()
+            .fold(false, |found, byte| found | needs_care(*byte))
+    };
+    let (blocks, rest) = bytes.as_chunks::<BLOCK_BYTES>();
+    let plain_blocks = blocks
+        .iter()
+        .position(|block| is_special(block))
+        .unwrap_or(blocks.len());
+    let behind = plain_blocks * BLOCK_BYTES;
+    let block: &[u8] = blocks.get(plain_blocks).map_or(rest, |block| block);
+    let at = block.iter().position(|byte| needs_care(*byte))?;
+    Some(behind + at)
 }
 
 #[cfg(test)]
@@ -166,6 +189,22 @@ mod tests {
         assert_eq!(escaped("\\N", NulBytePolicy::Error).unwrap().0, "\\\\N");
         assert_eq!(escaped("\\.", NulBytePolicy::Error).unwrap().0, "\\\\.");
         assert_eq!(escaped("", NulBytePolicy::Error).unwrap().0, "");
+    }
+
+    #[test]
+    fn a_special_byte_is_found_wherever_it_stands() {
+        for length in 0..100 {
+            let plain = vec![b'x'; length];
+            assert_eq!(position_of_special(&plain), None);
+            for at in 0..length {
+                for special in [0, b'\t', b'\n', b'\r', b'\\'] {
+                    let mut bytes = plain.clone();
+                    bytes[at] = special;
+                    bytes[length - 1] = special;
+                    assert_eq!(position_of_special(&bytes), Some(at));
+                }
+            }
+        }
     }
 
     #[test]

@@ -34,6 +34,18 @@ pub(super) fn push_integer(
     Ok(())
 }
 
+/// Bytes of an integer.
+#[inline]
+pub(super) fn integer_bytes(width: IntegerWidth) -> usize {
+    match width {
+        IntegerWidth::Tiny => 1,
+        IntegerWidth::Small => 2,
+        IntegerWidth::Medium => 3,
+        IntegerWidth::Int => 4,
+        IntegerWidth::Big => 8,
+    }
+}
+
 /// Three bytes; the sign is the high bit of the third.
 fn medium([a, b, c]: [u8; 3], sign: Sign) -> i32 {
     let high = match sign {

@@ -1,7 +1,8 @@
 //! From an event's header and body to an [`Event`].
 
-use std::collections::HashMap;
 use std::sync::Arc;
+
+use hashbrown::HashMap;
 
 use super::bytes::Fields;
 use super::error::DecodeError;

@@ -13,11 +13,11 @@ use super::copy_text::{CopyText, NULL, NulBytePolicy};
 use super::decimal::DecimalLayout;
 use super::error::{CellError, DecodeError};
 use super::json::push_json;
-use super::number::{push_bits, push_double, push_float, push_integer, push_year};
+use super::number::{integer_bytes, push_bits, push_double, push_float, push_integer, push_year};
 use super::plan::{CellPlan, plan, type_name};
 use super::rows::ColumnBitmap;
 use super::table_map::TableMap;
-use super::temporal::{push_date, push_datetime, push_time, push_timestamp};
+use super::temporal::{fraction_bytes, push_date, push_datetime, push_time, push_timestamp};
 use super::temporal_old::{push_old_datetime, push_old_time, push_old_timestamp};
 
 /// Decoded row images in COPY text format. Meant to be reused: [`RowImage::clear`]
@@ -100,6 +100,13 @@ struct Mark {
     cells: usize,
 }
 
+/// Which cells of an image are wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wanted {
+    All,
+    Key,
+}
+
 /// Decodes the row images of one table under one definition.
 #[derive(Debug)]
 pub struct RowDecoder {
@@ -115,6 +122,7 @@ struct PlannedColumn {
     type_name: &'static str,
     /// Left out of updates and deletes, hence never carried.
     unlogged: bool,
+    in_key: bool,
 }
 
 impl RowDecoder {
@@ -131,11 +139,13 @@ impl RowDecoder {
         let columns = plan(map, definition, policy)?
             .into_iter()
             .zip(&definition.columns)
-            .map(|(plan, column)| PlannedColumn {
+            .enumerate()
+            .map(|(index, (plan, column))| PlannedColumn {
                 plan,
                 name: column.name.clone(),
                 type_name: type_name(&column.column_type),
                 unlogged: column.unlogged,
+                in_key: definition.key_columns().contains(&index),
             })
             .collect();
         Ok(Self {
@@ -161,6 +171,29 @@ impl RowDecoder {
         present: ColumnBitmap<'_>,
         image: &mut RowImage,
     ) -> Result<(), DecodeError> {
+        self.decode_wanted(input, present, Wanted::All, image)
+    }
+
+    /// The same for the cells of the key: the others are passed over, and their cells stay empty.
+    ///
+    /// # Errors
+    /// As [`RowDecoder::decode`]; what is passed over need not be exact in text.
+    pub fn decode_key(
+        &self,
+        input: &mut &[u8],
+        present: ColumnBitmap<'_>,
+        image: &mut RowImage,
+    ) -> Result<(), DecodeError> {
+        self.decode_wanted(input, present, Wanted::Key, image)
+    }
+
+    fn decode_wanted(
+        &self,
+        input: &mut &[u8],
+        present: ColumnBitmap<'_>,
+        wanted: Wanted,
+        image: &mut RowImage,
+    ) -> Result<(), DecodeError> {
         if present.columns() != self.columns.len() || !self.suffices(present) {
             return Err(DecodeError::PartialRowImage {
                 table: Box::new(self.table.clone()),
@@ -169,7 +202,7 @@ impl RowDecoder {
             });
         }
         let mark = image.mark();
-        let decoded = self.decode_cells(input, present, image);
+        let decoded = self.decode_cells(input, present, wanted, image);
         if decoded.is_err() {
             image.rewind(&mark);
         }
@@ -190,6 +223,7 @@ impl RowDecoder {
         &self,
         input: &mut &[u8],
         present: ColumnBitmap<'_>,
+        wanted: Wanted,
         image: &mut RowImage,
     ) -> Result<(), DecodeError> {
         let full = present.is_full();
@@ -209,8 +243,13 @@ impl RowDecoder {
             if !full && !present.contains(index) {
                 image.text.push_plain(NOT_LOGGED);
             } else {
-                self.decode_cell(column, bit(nulls, place), input, image)?;
+                let is_null = bit(nulls, place);
                 place += 1;
+                if wanted == Wanted::All || column.in_key {
+                    self.decode_cell(column, is_null, input, image)?;
+                } else if !is_null {
+                    self.pass_over(column, input, image)?;
+                }
             }
             image.ends.push(image.text.bytes.len());
         }
@@ -239,6 +278,19 @@ impl RowDecoder {
             image.text.push_plain(NOT_LOGGED);
         }
         Ok(())
+    }
+
+    #[inline]
+    fn pass_over(
+        &self,
+        column: &PlannedColumn,
+        input: &mut &[u8],
+        image: &mut RowImage,
+    ) -> Result<(), DecodeError> {
+        column
+            .plan
+            .pass_over(input, image)
+            .map_err(|source| self.cell_error(column, source))
     }
 
     #[cold]
@@ -311,6 +363,55 @@ impl CellPlan {
             Self::Enum(labels) => labels.push_enum(input, out),
             Self::Set(labels) => labels.push_set(input, out),
         }
+    }
+}
+
+impl CellPlan {
+    /// Takes one value from `input`, whatever it is.
+    #[inline]
+    fn pass_over(&self, input: &mut &[u8], image: &mut RowImage) -> Result<(), CellError> {
+        let bytes = match self {
+            Self::Integer { width, .. } => integer_bytes(*width),
+            Self::Float => 4,
+            Self::Double => 8,
+            Self::Date => 3,
+            Self::DateTime { digits } => 5 + fraction_bytes(*digits),
+            Self::Timestamp { digits } => 4 + fraction_bytes(*digits),
+            Self::Time { digits } => 3 + fraction_bytes(*digits),
+            Self::Text {
+                length_bytes,
+                max_bytes,
+                ..
+            }
+            | Self::Bytes {
+                length_bytes,
+                max_bytes,
+            } => return take_value(input, *length_bytes, *max_bytes).map(|_| ()),
+            Self::Json { length_bytes, .. } | Self::Geometry { length_bytes } => {
+                return take_prefixed(input, *length_bytes).map(|_| ());
+            }
+            // Rare, or cheap to decode.
+            Self::Decimal(_)
+            | Self::Bit { .. }
+            | Self::Year
+            | Self::OldDateTime { .. }
+            | Self::OldTimestamp { .. }
+            | Self::OldTime { .. }
+            | Self::Padded { .. }
+            | Self::Enum(_)
+            | Self::Set(_)
+            | Self::Vector { .. }
+            | Self::Inet4
+            | Self::Inet6
+            | Self::Uuid
+            | Self::Compressed { .. } => {
+                let mark = image.mark();
+                self.decode(input, &mut image.text)?;
+                image.rewind(&mark);
+                return Ok(());
+            }
+        };
+        take(input, bytes).map(|_| ())
     }
 }
 
