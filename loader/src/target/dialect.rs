@@ -101,12 +101,15 @@ const PLANS: &[&str] = &[
 ];
 
 /// The defaults make a delete of few keys read the whole table. Digits of floats are compared on
-/// the segments, which only SET reaches.
+/// the segments, which only SET reaches. With `gp_autostats_mode = on_no_stats`, the default, each
+/// CREATE TABLE AS, and each COPY into a table without statistics, analyzes its table, within the
+/// batch; every user may set it. Source: gpdb, autostats.c and guc_gp.c.
 const GREENPLUM: &[&str] = &[
     "set optimizer = off",
     "set enable_nestloop = on",
     "set random_page_cost = 1.1",
     "set extra_float_digits = 3",
+    "set gp_autostats_mode = none",
     "set lock_timeout = 0",
 ];
 

@@ -9,6 +9,7 @@ set optimizer = off;
 set enable_nestloop = on;
 set random_page_cost = 1.1;
 set extra_float_digits = 3;
+set gp_autostats_mode = none;
 set lock_timeout = 0;
 set default_table_access_method = heap;
 

@@ -9,6 +9,7 @@ set optimizer = off;
 set enable_nestloop = on;
 set random_page_cost = 1.1;
 set extra_float_digits = 3;
+set gp_autostats_mode = none;
 set lock_timeout = 0;
 set gp_default_storage_options = 'appendonly=false';
 
