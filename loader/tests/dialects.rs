@@ -394,7 +394,7 @@ fn floats_reach_servers_that_misread_them_as_they_are() {
                 t.insert(table, &format!("{id}\t{text}"));
             }
         });
-        // In COPY's binary format, too.
+        // In COPY's binary format, too, where it is used.
         spoken.transaction(|t| {
             for id in 100..300 {
                 t.insert(table, &format!("{id}\t7.038531e-26"));

@@ -247,7 +247,11 @@ impl Dialect {
     /// Whether rows can be copied in the binary format.
     pub fn copies_binary(self) -> bool {
         match self {
-            Self::PostgreSql | Self::Greenplum6 | Self::Greenplum7 | Self::Cloudberry => true,
+            Self::PostgreSql => true,
+            // Of a line the coordinator reads no field behind those that distribute it, and
+            // forwards the rest; of a binary row it reads every field. Source: gpdb, copy.c,
+            // InitCopyFromDispatchSplit.
+            Self::Greenplum6 | Self::Greenplum7 | Self::Cloudberry => false,
             // Its types' binary formats are not known to be PostgreSQL's in every mode.
             Self::OpenGauss(_) => false,
         }

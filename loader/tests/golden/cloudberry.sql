@@ -203,7 +203,6 @@ copy pg_temp.mysql2gp_keys_1 from stdin;
 delete from "public"."items" t using pg_temp.mysql2gp_keys_1 k where t."id" = k."id";
 truncate pg_temp.mysql2gp_keys_1;
 copy "public"."items" ("id", "shop", "name", "ratio") from stdin;
-copy "public"."items" ("id", "shop", "name", "ratio") from stdin (format binary);
 drop table if exists pg_temp.mysql2gp_replace_1; create temporary table mysql2gp_replace_1 on commit delete rows as select "id", "shop", "name", "ratio" from "public"."items" where false DISTRIBUTED BY (id);
 delete from pg_temp.mysql2gp_replace_1;
 insert into "public"."items" ("id", "shop", "name", "ratio") select "id", "shop", "name", "ratio" from pg_temp.mysql2gp_replace_1 on conflict ("id") do update set "shop" = excluded."shop", "name" = excluded."name", "ratio" = excluded."ratio", "extra" = excluded."extra";
@@ -218,7 +217,6 @@ copy pg_temp.mysql2gp_keys_1 from stdin;
 delete from "public"."stock" t using pg_temp.mysql2gp_keys_1 k where t."shop" = k."shop" and t."id" = k."id";
 truncate pg_temp.mysql2gp_keys_1;
 copy "public"."stock" ("id", "shop", "name", "ratio") from stdin;
-copy "public"."stock" ("id", "shop", "name", "ratio") from stdin (format binary);
 drop table if exists pg_temp.mysql2gp_replace_1; create temporary table mysql2gp_replace_1 on commit delete rows as select "id", "shop", "name", "ratio" from "public"."stock" where false DISTRIBUTED BY (shop);
 delete from pg_temp.mysql2gp_replace_1;
 insert into "public"."stock" ("id", "shop", "name", "ratio") select "id", "shop", "name", "ratio" from pg_temp.mysql2gp_replace_1 on conflict ("shop", "id") do update set "id" = excluded."id", "name" = excluded."name", "ratio" = excluded."ratio", "extra" = excluded."extra";
@@ -233,7 +231,6 @@ copy pg_temp.mysql2gp_keys_1 from stdin;
 delete from "public"."orders" t using pg_temp.mysql2gp_keys_1 k where t."id" = k."id";
 truncate pg_temp.mysql2gp_keys_1;
 copy "public"."orders" ("id", "shop", "name", "ratio") from stdin;
-copy "public"."orders" ("id", "shop", "name", "ratio") from stdin (format binary);
 truncate table "public"."orders";
 
 -- rows distributed randomly
@@ -244,7 +241,6 @@ copy pg_temp.mysql2gp_keys_1 from stdin;
 delete from "public"."events" t using pg_temp.mysql2gp_keys_1 k where t."id" = k."id";
 truncate pg_temp.mysql2gp_keys_1;
 copy "public"."events" ("id", "shop", "name", "ratio") from stdin;
-copy "public"."events" ("id", "shop", "name", "ratio") from stdin (format binary);
 truncate table "public"."events";
 
 -- rows on every segment
@@ -255,7 +251,6 @@ copy pg_temp.mysql2gp_keys_1 from stdin;
 delete from "public"."colors" t using pg_temp.mysql2gp_keys_1 k where t."id" = k."id";
 truncate pg_temp.mysql2gp_keys_1;
 copy "public"."colors" ("id", "shop", "name", "ratio") from stdin;
-copy "public"."colors" ("id", "shop", "name", "ratio") from stdin (format binary);
 truncate table "public"."colors";
 
 -- append-optimized rows
@@ -267,7 +262,6 @@ copy pg_temp.mysql2gp_keys_1 from stdin;
 delete from "public"."archive" t using pg_temp.mysql2gp_keys_1 k where t."id" = k."id";
 truncate pg_temp.mysql2gp_keys_1;
 copy "public"."archive" ("id", "shop", "name", "ratio") from stdin;
-copy "public"."archive" ("id", "shop", "name", "ratio") from stdin (format binary);
 truncate table "public"."archive";
 
 -- a table without a key

@@ -191,7 +191,6 @@ copy pg_temp.mysql2gp_keys_1 from stdin;
 delete from "public"."items" t using pg_temp.mysql2gp_keys_1 k where t."id" = k."id";
 truncate pg_temp.mysql2gp_keys_1;
 copy "public"."items" ("id", "shop", "name", "ratio") from stdin;
-copy "public"."items" ("id", "shop", "name", "ratio") from stdin (format binary);
 truncate table "public"."items";
 
 -- a key of two columns, and rows distributed by one of them
@@ -202,7 +201,6 @@ copy pg_temp.mysql2gp_keys_1 from stdin;
 delete from "public"."stock" t using pg_temp.mysql2gp_keys_1 k where t."shop" = k."shop" and t."id" = k."id";
 truncate pg_temp.mysql2gp_keys_1;
 copy "public"."stock" ("id", "shop", "name", "ratio") from stdin;
-copy "public"."stock" ("id", "shop", "name", "ratio") from stdin (format binary);
 truncate table "public"."stock";
 
 -- rows distributed by what is not of the key
@@ -213,7 +211,6 @@ copy pg_temp.mysql2gp_keys_1 from stdin;
 delete from "public"."orders" t using pg_temp.mysql2gp_keys_1 k where t."id" = k."id";
 truncate pg_temp.mysql2gp_keys_1;
 copy "public"."orders" ("id", "shop", "name", "ratio") from stdin;
-copy "public"."orders" ("id", "shop", "name", "ratio") from stdin (format binary);
 truncate table "public"."orders";
 
 -- rows distributed randomly
@@ -224,7 +221,6 @@ copy pg_temp.mysql2gp_keys_1 from stdin;
 delete from "public"."events" t using pg_temp.mysql2gp_keys_1 k where t."id" = k."id";
 truncate pg_temp.mysql2gp_keys_1;
 copy "public"."events" ("id", "shop", "name", "ratio") from stdin;
-copy "public"."events" ("id", "shop", "name", "ratio") from stdin (format binary);
 truncate table "public"."events";
 
 -- rows on every segment
@@ -235,7 +231,6 @@ copy pg_temp.mysql2gp_keys_1 from stdin;
 delete from "public"."colors" t using pg_temp.mysql2gp_keys_1 k where t."id" = k."id";
 truncate pg_temp.mysql2gp_keys_1;
 copy "public"."colors" ("id", "shop", "name", "ratio") from stdin;
-copy "public"."colors" ("id", "shop", "name", "ratio") from stdin (format binary);
 truncate table "public"."colors";
 
 -- append-optimized rows
@@ -247,7 +242,6 @@ copy pg_temp.mysql2gp_keys_1 from stdin;
 delete from "public"."archive" t using pg_temp.mysql2gp_keys_1 k where t."id" = k."id";
 truncate pg_temp.mysql2gp_keys_1;
 copy "public"."archive" ("id", "shop", "name", "ratio") from stdin;
-copy "public"."archive" ("id", "shop", "name", "ratio") from stdin (format binary);
 truncate table "public"."archive";
 
 -- a table without a key
