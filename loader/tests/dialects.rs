@@ -465,6 +465,25 @@ fn check_names_the_server_and_says_what_costs_time() {
         "revoke temporary on database {name}_target from public; create role {name}_plain; set role {name}_plain",
         name = bench.name.clone()
     ));
+    for (dialect, remedy) in [
+        (
+            Dialect::PostgreSql,
+            Some("on PostgreSQL 15 and later: grant set"),
+        ),
+        (Dialect::Greenplum6, None),
+        (OPENGAUSS, Some("use an administrator (sysadmin)")),
+    ] {
+        let (_, findings) = conditions::of_database(&mut bench.target, dialect).unwrap();
+        let warned = findings
+            .iter()
+            .find(|finding| finding.text.contains("session_replication_role"))
+            .map(|finding| (finding.verdict, finding.text.contains(remedy.unwrap())));
+        assert_eq!(
+            warned,
+            remedy.map(|_| (Verdict::Warn, true)),
+            "{dialect:?}: {findings:?}"
+        );
+    }
     let (_, findings) = conditions::of_database(&mut bench.target, OPENGAUSS).unwrap();
     let lacking = findings
         .iter()
