@@ -15,7 +15,7 @@ use common::table::{Column, ColumnType, IntegerWidth, Key, Sign, TableDefinition
 
 use super::binary::Format;
 use super::statements::{ALLOW_SCAN, FORBID_SCAN, copy_statement};
-use super::{constants, keyless, keys, replace};
+use super::{constants, keyless, keys, replace, temporary};
 use crate::progress::{Progress, Timeline};
 use crate::route::{Route, Router, ValuePolicy};
 use crate::target::catalog::{self, Fill, RelationKind, TargetColumn, TargetIndex, TargetTable};
@@ -231,7 +231,7 @@ impl Golden {
                 self.any(dialect.make_sure_empty(&name));
                 self.statement(&format!("copy pg_temp.{name} from stdin"));
                 self.statement(&keys::delete_by_table(route, &name));
-                self.statement(&keys::clear(&name));
+                self.statement(&temporary::clear(&name));
             }
         }
         self.statement(&copy_statement(route, Format::Text));
@@ -246,7 +246,7 @@ impl Golden {
                 self.statement(&update);
             }
             self.statement(&replace::insert_statement(route, &name));
-            self.statement(&keys::clear(&name));
+            self.statement(&temporary::clear(&name));
         }
         if let Some(truncate) = constants::truncate_statement(route) {
             self.statement(&truncate);
@@ -288,11 +288,12 @@ impl Golden {
         self.title(title);
         self.findings(route);
         self.statement(&keyless::create_table(route, &name));
+        self.any(route.target.dialect.make_sure_empty(&name));
         self.statement(&format!("copy pg_temp.{name} from stdin"));
         self.statement(ALLOW_SCAN);
         self.statement(&keyless::delete_statement(route, &name));
         self.statement(FORBID_SCAN);
-        self.statement(&keys::clear(&name));
+        self.statement(&temporary::clear(&name));
         self.statement(&copy_statement(route, Format::Text));
     }
 }

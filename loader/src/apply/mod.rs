@@ -31,6 +31,7 @@ mod replace;
 mod single;
 mod statements;
 mod table;
+mod temporary;
 mod text_array;
 mod write;
 

@@ -72,9 +72,7 @@ impl<'r> At<'r, '_> {
             .delete(client, self.route, keys, buffers)
             .map_err(|error| self.keys_error(error))?;
         crash::point(Point::LoaderDeleted);
-        if self.round.end.is_none() {
-            delete.clear(client)?;
-        }
+        delete.end(client, self.round)?;
         if scan {
             client.batch_execute(FORBID_SCAN).operation("end delete")?;
         }
@@ -202,11 +200,7 @@ impl<'r> At<'r, '_> {
         replace: &Replace,
         buffers: &mut Buffers<'_>,
     ) -> Result<u64, ApplyError> {
-        if let Some(empty) = &replace.empty {
-            client
-                .batch_execute(empty)
-                .operation("empty temporary table")?;
-        }
+        replace.emptying.before(client)?;
         let mut writer = client
             .copy_in(&replace.copy)
             .map_err(|error| self.error(&error, "copy rows that replace others"))?;
@@ -229,11 +223,7 @@ impl<'r> At<'r, '_> {
             count = execute(&replace.insert)?;
         }
         crash::point(Point::LoaderReplaced);
-        if self.round.end.is_none() {
-            client
-                .batch_execute(&replace.clear)
-                .operation("empty temporary table")?;
-        }
+        replace.emptying.after(client, self.round)?;
         Ok(count)
     }
 
@@ -328,9 +318,8 @@ impl<'r> At<'r, '_> {
             .execute(&keyless.delete, &[])
             .map_err(|error| self.error(&error, "delete from target table"))?;
         crash::point(Point::LoaderKeylessDeleted);
-        client
-            .batch_execute(&format!("{FORBID_SCAN}; {}", keyless.clear))
-            .operation("end delete")?;
+        client.batch_execute(FORBID_SCAN).operation("end delete")?;
+        keyless.emptying.after(client, self.round)?;
         match expected.checked_sub(deleted) {
             Some(0) => {}
             Some(missing) => log::warn!(

@@ -285,6 +285,7 @@ fn delete_keyless(
         Some(keyless) => keyless,
         none => none.insert(KeylessDelete::prepare(client, at.route, number)?),
     };
+    keyless.emptying.before(client)?;
     let deletes = if at.path == Path::Careful {
         at.copy_deletes_carefully(client, keyless)?
     } else {

@@ -266,6 +266,7 @@ truncate table "public"."archive";
 
 -- a table without a key
 drop table if exists pg_temp.mysql2gp_rows_2; create temporary table mysql2gp_rows_2 on commit delete rows as select 0::bigint as row_id, 0::bigint as copies, "id" as c1, "shop" as c2, "name" as c3, "ratio" as c4 from "public"."log" where false distributed by ("row_id");
+delete from pg_temp.mysql2gp_rows_2;
 copy pg_temp.mysql2gp_rows_2 from stdin;
 set local enable_seqscan = on;
 set local enable_hashjoin = on;
