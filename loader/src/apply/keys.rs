@@ -171,7 +171,7 @@ impl KeyTable {
     }
 
     fn delete<'k>(
-        &self,
+        &mut self,
         client: &mut Client,
         route: &Route,
         keys: impl Iterator<Item = &'k [u8]>,

@@ -197,7 +197,7 @@ impl<'r> At<'r, '_> {
     pub(super) fn replace_rows(
         &self,
         client: &mut Client,
-        replace: &Replace,
+        replace: &mut Replace,
         buffers: &mut Buffers<'_>,
     ) -> Result<u64, ApplyError> {
         replace.emptying.before(client)?;

@@ -10,26 +10,38 @@ use postgres::Client;
 use crate::round::Round;
 use crate::target::Dialect;
 
+/// Whether rows have been in a temporary table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Used {
+    /// It was made in this very transaction: one that fails takes the table with it.
+    NotYet,
+    Before,
+}
+
 /// Keeps a temporary table empty.
 pub(super) struct Emptying {
     /// See [`Dialect::make_sure_empty`].
     before: Option<String>,
+    used: Used,
     after: String,
 }
 
 impl Emptying {
+    /// Of a table that was just made.
     pub(super) fn of(dialect: Dialect, name: &str) -> Self {
         Self {
             before: dialect.make_sure_empty(name),
+            used: Used::NotYet,
             after: clear(name),
         }
     }
 
     /// Run before rows are copied in.
-    pub(super) fn before(&self, client: &mut Client) -> Result<(), PgError> {
-        match &self.before {
-            Some(statement) => empty(client, statement),
-            None => Ok(()),
+    pub(super) fn before(&mut self, client: &mut Client) -> Result<(), PgError> {
+        let used = std::mem::replace(&mut self.used, Used::Before);
+        match (&self.before, used) {
+            (Some(statement), Used::Before) => empty(client, statement),
+            (Some(_), Used::NotYet) | (None, _) => Ok(()),
         }
     }
 
