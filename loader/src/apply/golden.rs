@@ -14,7 +14,8 @@ use common::settings::{EmptyString, ZeroDate};
 use common::table::{Column, ColumnType, IntegerWidth, Key, Sign, TableDefinition, TableName};
 
 use super::binary::Format;
-use super::statements::{ALLOW_SCAN, FORBID_SCAN, copy_statement};
+use super::statements::{ALLOW_SCAN, FORBID_SCAN, copy_statement, lock_ahead};
+use super::table::Effect;
 use super::{constants, keyless, keys, replace, temporary};
 use crate::progress::{Progress, Timeline};
 use crate::route::{Route, Router, ValuePolicy};
@@ -365,6 +366,15 @@ fn golden(dialect: Dialect) -> String {
         "append-optimized rows",
         &append_optimized(route(dialect, "archive", vec![0], by("id"))),
     );
+    if dialect.locks_tables() {
+        let route = route(dialect, "items", vec![0], by("id"));
+        golden.title("in a batch that deletes from others: a table that rows are copied into");
+        golden.any(lock_ahead(&route, Effect::Copies));
+        if replace::is_spoken(&route) {
+            golden.title("and one in which rows are replaced");
+            golden.any(lock_ahead(&route, Effect::Replaces));
+        }
+    }
     golden.keyless(
         "a table without a key",
         &route(dialect, "log", Vec::new(), Distribution::Randomly),

@@ -25,6 +25,18 @@ pub(super) enum Copied {
     Duplicate,
 }
 
+/// What a round does to a table, the strongest lock first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Effect {
+    /// Rows are deleted, before those of any table are written.
+    Deletes,
+    /// Rows replace those of their key.
+    Replaces,
+    /// Rows are only copied in.
+    Copies,
+    Nothing,
+}
+
 /// One table's changes and where they go.
 pub(super) struct At<'r, 't> {
     pub(super) round: &'r Round,
@@ -225,6 +237,22 @@ impl<'r> At<'r, '_> {
         crash::point(Point::LoaderReplaced);
         replace.emptying.after(client, self.round)?;
         Ok(count)
+    }
+
+    /// What the round does to the table.
+    pub(super) fn effect(&self) -> Effect {
+        if self.changes.truncated
+            || self.keys_to_delete().next().is_some()
+            || self.keyless_deletes().next().is_some()
+        {
+            Effect::Deletes
+        } else if self.replaces {
+            Effect::Replaces
+        } else if self.copies_at_least(1) {
+            Effect::Copies
+        } else {
+            Effect::Nothing
+        }
     }
 
     /// Whether at least so many rows are copied.

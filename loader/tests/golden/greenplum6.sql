@@ -244,6 +244,9 @@ truncate pg_temp.mysql2gp_keys_1;
 copy "public"."archive" ("id", "shop", "name", "ratio") from stdin;
 truncate table "public"."archive";
 
+-- in a batch that deletes from others: a table that rows are copied into
+lock table "public"."items" in row exclusive mode;
+
 -- a table without a key
 drop table if exists pg_temp.mysql2gp_rows_2; create temporary table mysql2gp_rows_2 on commit delete rows as select 0::bigint as row_id, 0::bigint as copies, "id" as c1, "shop" as c2, "name" as c3, "ratio" as c4 from "public"."log" where false distributed by ("row_id");
 delete from pg_temp.mysql2gp_rows_2;
