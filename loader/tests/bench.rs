@@ -142,7 +142,8 @@ impl Bench {
     }
 }
 
-fn rows(client: &mut Client, query: &str) -> Vec<String> {
+/// Rows of a query, cells joined by `|`.
+pub(crate) fn rows(client: &mut Client, query: &str) -> Vec<String> {
     let mut rows = Rows::new();
     for message in client.simple_query(query).unwrap() {
         if let postgres::SimpleQueryMessage::Row(row) = message {

@@ -10,8 +10,9 @@ use loader::target::conditions;
 use loader::target::findings;
 use loader::target::placement::{Distribution, Placement, Storage};
 use loader::target::{Dialect, SessionError};
+use testkit::wait_until;
 
-use crate::bench::Bench;
+use crate::bench::{Bench, TIMEOUT, rows};
 use crate::spoken::{
     ALL, LOOK_ALIKES, OPENGAUSS, OPENGAUSS_A, SEARCH_PATH, Spoken, first, progress,
 };
@@ -272,6 +273,74 @@ fn truncates_and_rows_that_are_there_already_are_met() {
     }
 }
 
+/// What others hold and wait for on the tables of a test.
+const LOCKS: &str = "\
+select l.relation::regclass || ' ' || l.mode || case when l.granted then '' else ' waits' end
+  from pg_locks l join pg_stat_activity a on a.pid = l.pid
+ where l.relation in ('public.copied'::regclass, 'public.items'::regclass) and l.mode <> 'AccessShareLock'
+   and a.application_name = 'test' and a.datname = current_database()
+ order by 1";
+
+#[test]
+fn tables_are_locked_in_one_order_where_deletes_lock_tables() {
+    for dialect in [
+        Dialect::Greenplum6,
+        Dialect::Greenplum7,
+        Dialect::Cloudberry,
+    ] {
+        // The table that is only copied into comes first.
+        let mut spoken = Spoken::new(
+            dialect,
+            &format!("create table copied (id integer primary key, name varchar(80)); {ITEMS}"),
+        );
+        let columns = [("id", int()), ("name", varchar(20))];
+        let copied = spoken.define("copied", &columns, &["id"]);
+        let items = items(&mut spoken);
+        spoken.transaction(|t| {
+            t.insert(items, "1\tone").insert(copied, "1\tone");
+            for id in 100..400 {
+                t.insert(copied, &format!("{id}\told"));
+            }
+        });
+        spoken.applied();
+        spoken.transaction(|t| {
+            t.delete(items, "1").insert(copied, "2\ttwo");
+        });
+        let mut other = spoken.bench.connect_target();
+        let mut looking = spoken.bench.connect_target();
+        other
+            .batch_execute("begin; lock table public.copied in share mode")
+            .unwrap();
+        std::thread::scope(|scope| {
+            scope.spawn(|| spoken.applied());
+            wait_until(TIMEOUT, "the loader waits for a lock", || {
+                rows(&mut looking, LOCKS)
+                    .iter()
+                    .any(|lock| lock.ends_with("waits"))
+            });
+            let locks = rows(&mut looking, LOCKS);
+            other.batch_execute("rollback").unwrap();
+            assert_eq!(locks, ["copied RowExclusiveLock waits"], "{dialect:?}");
+        });
+        spoken.rows(ALL_ITEMS, &[]);
+        spoken.rows("select name from copied where id < 100", &["one", "two"]);
+        // Where rows replace others besides, and where nothing is deleted.
+        spoken.transaction(|t| {
+            t.insert(items, "3\tthree");
+        });
+        spoken.applied();
+        spoken.transaction(|t| {
+            t.delete(items, "3");
+            for id in 100..400 {
+                t.update(copied, &format!("{id}\tnew"));
+            }
+        });
+        spoken.applied();
+        spoken.rows(ALL_ITEMS, &[]);
+        spoken.rows("select count(*) from copied where name = 'new'", &["300"]);
+    }
+}
+
 #[test]
 fn refused_rows_become_dead_letters_and_are_settled() {
     for dialect in ALL {
@@ -394,7 +463,7 @@ fn floats_reach_servers_that_misread_them_as_they_are() {
                 t.insert(table, &format!("{id}\t{text}"));
             }
         });
-        // In COPY's binary format, too.
+        // In COPY's binary format, too, where it is used.
         spoken.transaction(|t| {
             for id in 100..300 {
                 t.insert(table, &format!("{id}\t7.038531e-26"));
@@ -465,6 +534,25 @@ fn check_names_the_server_and_says_what_costs_time() {
         "revoke temporary on database {name}_target from public; create role {name}_plain; set role {name}_plain",
         name = bench.name.clone()
     ));
+    for (dialect, remedy) in [
+        (
+            Dialect::PostgreSql,
+            Some("on PostgreSQL 15 and later: grant set"),
+        ),
+        (Dialect::Greenplum6, None),
+        (OPENGAUSS, Some("use an administrator (sysadmin)")),
+    ] {
+        let (_, findings) = conditions::of_database(&mut bench.target, dialect).unwrap();
+        let warned = findings
+            .iter()
+            .find(|finding| finding.text.contains("session_replication_role"))
+            .map(|finding| (finding.verdict, finding.text.contains(remedy.unwrap())));
+        assert_eq!(
+            warned,
+            remedy.map(|_| (Verdict::Warn, true)),
+            "{dialect:?}: {findings:?}"
+        );
+    }
     let (_, findings) = conditions::of_database(&mut bench.target, OPENGAUSS).unwrap();
     let lacking = findings
         .iter()

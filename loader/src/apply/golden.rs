@@ -14,8 +14,9 @@ use common::settings::{EmptyString, ZeroDate};
 use common::table::{Column, ColumnType, IntegerWidth, Key, Sign, TableDefinition, TableName};
 
 use super::binary::Format;
-use super::statements::{ALLOW_SCAN, FORBID_SCAN, copy_statement};
-use super::{constants, keyless, keys, replace};
+use super::statements::{ALLOW_SCAN, FORBID_SCAN, copy_statement, lock_ahead};
+use super::table::Effect;
+use super::{constants, keyless, keys, replace, temporary};
 use crate::progress::{Progress, Timeline};
 use crate::route::{Route, Router, ValuePolicy};
 use crate::target::catalog::{self, Fill, RelationKind, TargetColumn, TargetIndex, TargetTable};
@@ -231,7 +232,7 @@ impl Golden {
                 self.any(dialect.make_sure_empty(&name));
                 self.statement(&format!("copy pg_temp.{name} from stdin"));
                 self.statement(&keys::delete_by_table(route, &name));
-                self.statement(&keys::clear(&name));
+                self.statement(&temporary::clear(&name));
             }
         }
         self.statement(&copy_statement(route, Format::Text));
@@ -246,7 +247,7 @@ impl Golden {
                 self.statement(&update);
             }
             self.statement(&replace::insert_statement(route, &name));
-            self.statement(&keys::clear(&name));
+            self.statement(&temporary::clear(&name));
         }
         if let Some(truncate) = constants::truncate_statement(route) {
             self.statement(&truncate);
@@ -288,11 +289,12 @@ impl Golden {
         self.title(title);
         self.findings(route);
         self.statement(&keyless::create_table(route, &name));
+        self.any(route.target.dialect.make_sure_empty(&name));
         self.statement(&format!("copy pg_temp.{name} from stdin"));
         self.statement(ALLOW_SCAN);
         self.statement(&keyless::delete_statement(route, &name));
         self.statement(FORBID_SCAN);
-        self.statement(&keys::clear(&name));
+        self.statement(&temporary::clear(&name));
         self.statement(&copy_statement(route, Format::Text));
     }
 }
@@ -364,6 +366,15 @@ fn golden(dialect: Dialect) -> String {
         "append-optimized rows",
         &append_optimized(route(dialect, "archive", vec![0], by("id"))),
     );
+    if dialect.locks_tables() {
+        let route = route(dialect, "items", vec![0], by("id"));
+        golden.title("in a batch that deletes from others: a table that rows are copied into");
+        golden.any(lock_ahead(&route, Effect::Copies));
+        if replace::is_spoken(&route) {
+            golden.title("and one in which rows are replaced");
+            golden.any(lock_ahead(&route, Effect::Replaces));
+        }
+    }
     golden.keyless(
         "a table without a key",
         &route(dialect, "log", Vec::new(), Distribution::Randomly),

@@ -4,28 +4,26 @@
 //! table with their counts; one statement numbers the equal rows of the target and deletes as
 //! many as are asked for, by physical identity (segment or partition, and ctid). It reads the
 //! target once a round. Where the target has an index, the planner is told what is to be deleted, and reads
-//! only rows that the index finds, if it tells rows apart. Then the temporary table is emptied, since
-//! the next round may be of the same transaction.
+//! only rows that the index finds, if it tells rows apart.
 
 use common::pg::{Operation as _, PgError, quote_identifier};
 use postgres::{Client, Statement};
 
-use super::keys::clear;
 use super::statements::list;
+use super::temporary::Emptying;
 use crate::route::Route;
 use crate::target::catalog::TargetColumn;
 use crate::target::dialect::{EqualRows, Spread};
 
 /// Statements that delete rows of one keyless table.
 pub(super) struct KeylessDelete {
+    pub(super) emptying: Emptying,
     pub(super) copy: Statement,
     pub(super) delete: Statement,
     /// Has the planner know what is to be deleted, where that can make a difference.
     pub(super) analyze: Option<String>,
     /// Whether the plan may look rows up one by one.
     pub(super) nests: bool,
-    /// Empties the temporary table: a batch of several rounds uses it several times.
-    pub(super) clear: String,
 }
 
 impl KeylessDelete {
@@ -43,6 +41,7 @@ impl KeylessDelete {
         let has_index = !route.target.indexes.is_empty();
         let analyze = has_index && dialect.analyzes_in_transactions();
         Ok(Self {
+            emptying: Emptying::of(dialect, &name),
             copy: client
                 .prepare(&format!("copy pg_temp.{name} from stdin"))
                 .operation("prepare copy")?,
@@ -51,7 +50,6 @@ impl KeylessDelete {
                 .operation("prepare delete")?,
             analyze: analyze.then(|| format!("analyze pg_temp.{name}")),
             nests: dialect.nests_equal_rows(has_index),
-            clear: clear(&name),
         })
     }
 }

@@ -4,9 +4,6 @@
 //! statement. Elsewhere they are copied into a temporary table, which on Greenplum lies as the
 //! target does where the key tells the segment; where it does not, the server sends every key to
 //! every segment, so that a row is found wherever its old version is.
-//!
-//! Keys in the temporary table are gone with the transaction; within one of several rounds they
-//! are taken out after each.
 
 use std::io::Write as _;
 
@@ -16,7 +13,9 @@ use postgres::{Client, CopyInWriter, Statement};
 
 use super::COPY_BYTES;
 use super::statements::list;
+use super::temporary::Emptying;
 use super::text_array::TextArray;
+use crate::round::Round;
 use crate::route::{Route, RowError};
 use crate::target::dialect::{KeysBy, Spread};
 
@@ -30,12 +29,9 @@ pub(super) enum KeyDelete {
 
 /// A temporary table of keys and what uses it.
 pub(super) struct KeyTable {
-    /// Run before the copy; see `Dialect::make_sure_empty`.
-    empty: Option<String>,
+    emptying: Emptying,
     copy: Statement,
     delete: Statement,
-    /// Takes the keys out.
-    clear: String,
 }
 
 /// Why keys could not be deleted.
@@ -46,7 +42,7 @@ pub(super) enum KeysError {
     Pg(postgres::Error),
     /// The connection is lost, or the target has refused before all keys were copied.
     Copy(std::io::Error),
-    /// The temporary table cannot be made.
+    /// The temporary table cannot be made or emptied.
     Table(PgError),
 }
 
@@ -120,12 +116,10 @@ impl KeyDelete {
         }
     }
 
-    /// Takes the keys out, where more of the transaction follows.
-    pub(super) fn clear(&self, client: &mut Client) -> Result<(), PgError> {
+    /// The round has deleted all of its keys.
+    pub(super) fn end(&self, client: &mut Client, round: &Round) -> Result<(), PgError> {
         match self {
-            Self::Table(_, Some(table)) => client
-                .batch_execute(&table.clear)
-                .operation("empty temporary table"),
+            Self::Table(_, Some(table)) => table.emptying.after(client, round),
             Self::Table(_, None) | Self::Arrays(_) => Ok(()),
         }
     }
@@ -166,27 +160,24 @@ impl KeyTable {
             .batch_execute(&create_table(route, &name))
             .operation("create temporary table")?;
         Ok(Self {
-            empty: route.target.dialect.make_sure_empty(&name),
+            emptying: Emptying::of(route.target.dialect, &name),
             copy: client
                 .prepare(&format!("copy pg_temp.{name} from stdin"))
                 .operation("prepare copy")?,
             delete: client
                 .prepare(&delete_by_table(route, &name))
                 .operation("prepare delete")?,
-            clear: clear(&name),
         })
     }
 
     fn delete<'k>(
-        &self,
+        &mut self,
         client: &mut Client,
         route: &Route,
         keys: impl Iterator<Item = &'k [u8]>,
         KeyBuffers { lines, scratch, .. }: &mut KeyBuffers,
     ) -> Result<(), KeysError> {
-        if let Some(empty) = &self.empty {
-            client.batch_execute(empty)?;
-        }
+        self.emptying.before(client).map_err(KeysError::Table)?;
         let mut writer = client.copy_in(&self.copy)?;
         lines.clear();
         for key in keys {
@@ -219,11 +210,6 @@ fn write(writer: &mut CopyInWriter<'_>, lines: &[u8]) -> Result<(), KeysError> {
 
 pub(super) fn table_name(number: u32) -> String {
     format!("mysql2gp_keys_{number}")
-}
-
-/// Empties a temporary table.
-pub(super) fn clear(name: &str) -> String {
-    format!("truncate pg_temp.{name}")
 }
 
 pub(super) fn create_table(route: &Route, name: &str) -> String {

@@ -4,9 +4,8 @@
 //! written by one COPY; otherwise the touched keys are deleted first, those of all tables, and the
 //! survivors copied in, so that secondary unique keys may move between rows, and rows between
 //! source tables that share a target. Where there are none and the rows are many, they replace
-//! those of their key instead. Many rows go in COPY's binary format, where their types have one.
-//! Keys are looked up by index, whatever
-//! the table's size.
+//! those of their key instead. Many rows go in COPY's binary format, where the server gains by it and
+//! their types have one. Keys are looked up by index, whatever the table's size.
 //!
 //! Invariants: rows and checkpoint commit together, and only under this loader's epoch; after
 //! an error nothing of the batch stays. A batch larger than memory comes in several rounds,
@@ -32,6 +31,7 @@ mod replace;
 mod single;
 mod statements;
 mod table;
+mod temporary;
 mod text_array;
 mod write;
 

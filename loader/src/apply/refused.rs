@@ -107,9 +107,7 @@ impl<'r> At<'r, '_> {
             }
             Err(self.refused(refusal))
         })?;
-        if self.round.end.is_none() {
-            delete.clear(client)?;
-        }
+        delete.end(client, self.round)?;
         if scan {
             execute(client, FORBID_SCAN)?;
         }

@@ -12,8 +12,8 @@ use postgres::{Client, Statement};
 
 use super::binary::Format;
 use super::keyless::equal_is_same;
-use super::keys::clear;
 use super::statements::list;
+use super::temporary::Emptying;
 use crate::route::Route;
 use crate::target::catalog::RelationKind;
 use crate::target::dialect::{Replacing, Spread};
@@ -26,15 +26,12 @@ pub(super) const LEAST_ROWS: usize = 200;
 
 /// Statements that replace rows of one table.
 pub(super) struct Replace {
-    /// Run before the copy; see `Dialect::make_sure_empty`.
-    pub(super) empty: Option<String>,
+    pub(super) emptying: Emptying,
     pub(super) copy: Statement,
     /// Updates the rows that are there; `None` where the INSERT alone is better.
     pub(super) update: Option<Statement>,
     /// Updates those, and inserts the others.
     pub(super) insert: Statement,
-    /// Empties the temporary table within a transaction of several rounds.
-    pub(super) clear: String,
 }
 
 impl Replace {
@@ -63,7 +60,7 @@ impl Replace {
             .batch_execute(&create_table(route, &name))
             .operation("create temporary table")?;
         Ok(Self {
-            empty: route.target.dialect.make_sure_empty(&name),
+            emptying: Emptying::of(route.target.dialect, &name),
             copy: client
                 .prepare(&format!(
                     "copy pg_temp.{name} from stdin{}",
@@ -77,7 +74,6 @@ impl Replace {
             insert: client
                 .prepare(&insert_statement(route, &name))
                 .operation("prepare insert")?,
-            clear: clear(&name),
         })
     }
 }

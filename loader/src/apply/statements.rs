@@ -6,6 +6,7 @@ use postgres::{Client, Statement};
 use super::binary::Format;
 use super::constants::truncate_statement;
 use super::keys::KeyDelete;
+use super::table::Effect;
 use crate::route::Route;
 
 /// How rows are found by their key.
@@ -83,6 +84,17 @@ pub(super) fn copy_statement(route: &Route, format: Format<'_>) -> String {
         ),
         format.clause()
     )
+}
+
+/// Takes the lock that the table's rows will take when they are written, where the deletes do not
+/// take it. Whether that of replaced rows is as strong as a delete's is the server's to know.
+pub(super) fn lock_ahead(route: &Route, effect: Effect) -> Option<String> {
+    let target = route.target.quoted();
+    match effect {
+        Effect::Replaces => Some(format!("delete from {target} where false")),
+        Effect::Copies => Some(format!("lock table {target} in row exclusive mode")),
+        Effect::Deletes | Effect::Nothing => None,
+    }
 }
 
 pub(super) fn list(items: impl Iterator<Item = String>) -> String {

@@ -25,6 +25,18 @@ pub(super) enum Copied {
     Duplicate,
 }
 
+/// What a round does to a table, the strongest lock first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Effect {
+    /// Rows are deleted, before those of any table are written.
+    Deletes,
+    /// Rows replace those of their key.
+    Replaces,
+    /// Rows are only copied in.
+    Copies,
+    Nothing,
+}
+
 /// One table's changes and where they go.
 pub(super) struct At<'r, 't> {
     pub(super) round: &'r Round,
@@ -72,9 +84,7 @@ impl<'r> At<'r, '_> {
             .delete(client, self.route, keys, buffers)
             .map_err(|error| self.keys_error(error))?;
         crash::point(Point::LoaderDeleted);
-        if self.round.end.is_none() {
-            delete.clear(client)?;
-        }
+        delete.end(client, self.round)?;
         if scan {
             client.batch_execute(FORBID_SCAN).operation("end delete")?;
         }
@@ -199,14 +209,10 @@ impl<'r> At<'r, '_> {
     pub(super) fn replace_rows(
         &self,
         client: &mut Client,
-        replace: &Replace,
+        replace: &mut Replace,
         buffers: &mut Buffers<'_>,
     ) -> Result<u64, ApplyError> {
-        if let Some(empty) = &replace.empty {
-            client
-                .batch_execute(empty)
-                .operation("empty temporary table")?;
-        }
+        replace.emptying.before(client)?;
         let mut writer = client
             .copy_in(&replace.copy)
             .map_err(|error| self.error(&error, "copy rows that replace others"))?;
@@ -229,12 +235,24 @@ impl<'r> At<'r, '_> {
             count = execute(&replace.insert)?;
         }
         crash::point(Point::LoaderReplaced);
-        if self.round.end.is_none() {
-            client
-                .batch_execute(&replace.clear)
-                .operation("empty temporary table")?;
-        }
+        replace.emptying.after(client, self.round)?;
         Ok(count)
+    }
+
+    /// What the round does to the table.
+    pub(super) fn effect(&self) -> Effect {
+        if self.changes.truncated
+            || self.keys_to_delete().next().is_some()
+            || self.keyless_deletes().next().is_some()
+        {
+            Effect::Deletes
+        } else if self.replaces {
+            Effect::Replaces
+        } else if self.copies_at_least(1) {
+            Effect::Copies
+        } else {
+            Effect::Nothing
+        }
     }
 
     /// Whether at least so many rows are copied.
@@ -328,9 +346,8 @@ impl<'r> At<'r, '_> {
             .execute(&keyless.delete, &[])
             .map_err(|error| self.error(&error, "delete from target table"))?;
         crash::point(Point::LoaderKeylessDeleted);
-        client
-            .batch_execute(&format!("{FORBID_SCAN}; {}", keyless.clear))
-            .operation("end delete")?;
+        client.batch_execute(FORBID_SCAN).operation("end delete")?;
+        keyless.emptying.after(client, self.round)?;
         match expected.checked_sub(deleted) {
             Some(0) => {}
             Some(missing) => log::warn!(

@@ -12,8 +12,8 @@ use super::error::{ApplyError, OverLimit};
 use super::keyless::KeylessDelete;
 use super::refused::Search;
 use super::replace::{LEAST_ROWS, Replace};
-use super::statements::{Duplicates, TableStatements};
-use super::table::{At, Buffers, Copied};
+use super::statements::{Duplicates, TableStatements, lock_ahead};
+use super::table::{At, Buffers, Copied, Effect};
 use super::{AppliedTable, Applier, Path};
 use crate::dead_letters::{DeadLetters, Item, Refusal, TakenBack};
 use crate::layout::Layout;
@@ -57,24 +57,20 @@ impl Applier {
         let is_checked = |table: &TableChanges| {
             checked.is_some_and(|checked| checked.definition == table.layout.id)
         };
-        let mut tables: Vec<&TableChanges> = round.tables().iter().collect();
-        if self.session.dialect.locks_tables() {
-            // Everybody in the same order: two tasks that share tables do not lock each other out.
-            tables.sort_by_key(|table| {
-                let prepared = self.tables.get(&table.layout.id);
-                prepared.map(|prepared| prepared.route.target.oid)
-            });
-        }
-        // A stable sort.
-        tables.sort_by_key(|table| is_checked(table));
         // Several source tables may go to one target table, and rows move between them: all
         // deletes come before all inserts.
-        let mut deletes = Vec::with_capacity(tables.len());
-        for table in &tables {
-            deletes.push(self.delete_from_table(attempt, table)?);
+        let mut tables = Vec::with_capacity(round.tables().len());
+        for (table, lock) in self.in_lock_order(attempt) {
+            if let Some(lock) = lock {
+                let client = &mut self.session.client;
+                client.batch_execute(&lock).operation("lock target table")?;
+            }
+            tables.push((table, self.delete_from_table(attempt, table)?));
         }
+        // A stable sort.
+        tables.sort_by_key(|(table, _)| is_checked(table));
         let mut refused = Vec::new();
-        for (table, net_deletes) in tables.into_iter().zip(deletes) {
+        for (table, net_deletes) in tables {
             let attempt = Attempt {
                 checked: checked.filter(|_| is_checked(table)),
                 ..attempt
@@ -89,6 +85,38 @@ impl Applier {
                 .record(&mut self.session.client, layout, rows)?;
         }
         Ok(Written::All)
+    }
+
+    /// The round's tables in the order in which they are deleted from, each with what locks it
+    /// then. Where a delete locks a table against other writers everybody locks in the same
+    /// order, so that two tasks that share tables do not lock each other out: once a table is
+    /// deleted from, those that are only written later are locked in their turn, and with the
+    /// lock that this will take. A round without deletes writes in that order anyway.
+    fn in_lock_order<'r>(&self, attempt: Attempt<'r>) -> Vec<(&'r TableChanges, Option<String>)> {
+        let tables = attempt.round.tables().iter();
+        if !self.session.dialect.locks_tables() {
+            return tables.map(|table| (table, None)).collect();
+        }
+        // try_apply has prepared every table of the round.
+        let effects = tables.filter_map(|changes| {
+            let table = self.tables.get(&changes.layout.id)?;
+            let route = &table.route;
+            let at = attempt.at(changes, route, &table.statements, table.replaceable);
+            Some((route.target.oid, at.effect(), route, changes))
+        });
+        let mut effects: Vec<_> = effects.collect();
+        // Of several source tables that share a target, the one with the strongest lock locks it.
+        effects.sort_by_key(|(oid, effect, ..)| (*oid, *effect));
+        let deletes = effects
+            .iter()
+            .any(|(_, effect, ..)| *effect == Effect::Deletes);
+        let mut before = None;
+        let ordered = effects.into_iter().map(|(oid, effect, route, changes)| {
+            let is_locked = before.replace(oid) == Some(oid);
+            let lock = (deletes && !is_locked).then(|| lock_ahead(route, effect));
+            (changes, lock.flatten())
+        });
+        ordered.collect()
     }
 
     /// Takes away what goes or may be there; how many rows go for good.
@@ -285,6 +313,7 @@ fn delete_keyless(
         Some(keyless) => keyless,
         none => none.insert(KeylessDelete::prepare(client, at.route, number)?),
     };
+    keyless.emptying.before(client)?;
     let deletes = if at.path == Path::Careful {
         at.copy_deletes_carefully(client, keyless)?
     } else {

@@ -8,7 +8,7 @@ use common::table::{ColumnType, IntegerWidth, Sign};
 
 use super::cell::{Adapter, text_adapter};
 use crate::target::catalog::TargetColumn;
-use crate::target::dialect::{Dates, Dialect, Lengths};
+use crate::target::dialect::{Dates, Dialect, EmptyText, Lengths};
 
 /// What the configuration says about values.
 #[derive(Clone, Debug)]
@@ -45,6 +45,12 @@ pub fn adapter(
     };
     let verbatim = |fits: bool| fits.then_some(Adapter::Verbatim);
     let text = |fits: bool| fits.then(|| text_adapter(policy.empty_string, dialect.empty_text()));
+    // The target type refuses an empty string, or has it as a label; but where it is NULL the type
+    // is not asked.
+    let no_text = |fits: bool| match dialect.empty_text() {
+        EmptyText::Kept => verbatim(fits),
+        EmptyText::Null => text(fits),
+    };
     match source {
         ColumnType::Integer { width, sign } => integer(to, *width, *sign),
         ColumnType::Decimal { precision, scale } => verbatim(
@@ -78,9 +84,9 @@ pub fn adapter(
         }
         ColumnType::Char { max_chars, charset } | ColumnType::Varchar { max_chars, charset } => {
             text(to.text_of_at_most(*max_chars, || longest(*max_chars, charset)))
-                .or_else(|| verbatim(to.document() || to.is("uuid")))
+                .or_else(|| no_text(to.document() || to.is("uuid")))
         }
-        ColumnType::Text { .. } => text(to.text_of(u32::MAX)).or_else(|| verbatim(to.document())),
+        ColumnType::Text { .. } => text(to.text_of(u32::MAX)).or_else(|| no_text(to.document())),
         ColumnType::Binary { bytes } | ColumnType::Varbinary { max_bytes: bytes } => {
             if to.is("uuid") {
                 return (*bytes == 16).then_some(Adapter::BytesToUuid);
@@ -94,7 +100,7 @@ pub fn adapter(
                 lengths.max().unwrap_or(0)
             };
             text(to.text_of_at_most(longest(chars), || longest(bytes)))
-                .or_else(|| verbatim(target.is_enum))
+                .or_else(|| no_text(target.is_enum))
         }
         ColumnType::Set { labels } => {
             if to.is("_text") {
@@ -385,7 +391,7 @@ impl Target<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::target::dialect::{Compatibility, EmptyText};
+    use crate::target::dialect::Compatibility;
 
     fn column(type_name: &str, type_modifier: i32) -> TargetColumn {
         TargetColumn {
@@ -496,6 +502,48 @@ mod tests {
                 adapter(&ColumnType::Float, &column, dialect, &policy),
                 Some(expected)
             );
+        }
+    }
+
+    #[test]
+    fn empty_texts_do_not_become_null_unnoticed_in_columns_of_other_types() {
+        let charset = || "utf8mb4".to_owned();
+        let varchar = ColumnType::Varchar {
+            max_chars: 36,
+            charset: charset(),
+        };
+        let text = ColumnType::Text { charset: charset() };
+        let labels = ColumnType::Enum {
+            labels: vec!["a".into(), String::new()],
+        };
+        let mood = TargetColumn {
+            is_enum: true,
+            ..column("mood", -1)
+        };
+        for (source, target) in [
+            (&varchar, column("uuid", -1)),
+            (&varchar, column("json", -1)),
+            (&text, column("jsonb", -1)),
+            (&labels, mood),
+        ] {
+            for (dialect, empty_string, expected) in [
+                (opengauss_a(), EmptyString::Keep, Adapter::NoEmpty),
+                (opengauss_a(), EmptyString::Null, Adapter::EmptyToNull),
+                // Refused by the type, or one of an enum's labels.
+                (Dialect::PostgreSql, EmptyString::Keep, Adapter::Verbatim),
+                (Dialect::PostgreSql, EmptyString::Null, Adapter::Verbatim),
+            ] {
+                let policy = ValuePolicy {
+                    empty_string,
+                    ..policy()
+                };
+                assert_eq!(
+                    adapter(source, &target, dialect, &policy),
+                    Some(expected),
+                    "{source:?} into {}, {dialect:?}, {empty_string:?}",
+                    target.type_name
+                );
+            }
         }
     }
 

@@ -279,11 +279,12 @@ fn own_statement(
         Standing::Ahead | Standing::Level => {
             format!("delete from mysql2gp.checkpoint_tables {which}; ")
         }
+        // In the order of `checkpoint_update`, for its reason.
         Standing::Behind => format!(
             "update mysql2gp.checkpoint_tables \
-                    set timeline_id = {timeline_id}, log_id = {log_id}, applied_file = {file}, applied_pos = {offset}, \
-                        file_created = coalesce({file_created}, case when (timeline_id, applied_file) = ({timeline_id}, {file}) \
+                    set file_created = coalesce({file_created}, case when (timeline_id, applied_file) = ({timeline_id}, {file}) \
                                                                      then file_created end), \
+                        timeline_id = {timeline_id}, log_id = {log_id}, applied_file = {file}, applied_pos = {offset}, \
                         applied_gtid_set = {gtid_set}, consistent_from = {consistent_from} {which}; ",
             timeline_id = quote_literal(&progress.timeline.id.0),
             log_id = quote_literal(&progress.timeline.log_id.0),

@@ -32,10 +32,10 @@ pub fn of_database(
         ReplicaRole::Set => Some(Finding::ok(
             "target: session_replication_role can be set: triggers and foreign keys stay out of the way",
         )),
-        ReplicaRole::NotPermitted => Some(Finding::warn(
-            "target: session_replication_role cannot be set: tables with triggers, cascading or non-deferrable foreign \
-             keys are refused (run as superuser, or: grant set on parameter session_replication_role)",
-        )),
+        ReplicaRole::NotPermitted => Some(Finding::warn(format!(
+            "target: tables with triggers, cascading or non-deferrable foreign keys are refused: {}",
+            dialect.remedy_for_hazards()
+        ))),
     });
     Ok((role, findings))
 }

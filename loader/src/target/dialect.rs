@@ -101,12 +101,15 @@ const PLANS: &[&str] = &[
 ];
 
 /// The defaults make a delete of few keys read the whole table. Digits of floats are compared on
-/// the segments, which only SET reaches.
+/// the segments, which only SET reaches. With `gp_autostats_mode = on_no_stats`, the default, each
+/// CREATE TABLE AS, and each COPY into a table without statistics, analyzes its table, within the
+/// batch; every user may set it. Source: gpdb, autostats.c and guc_gp.c.
 const GREENPLUM: &[&str] = &[
     "set optimizer = off",
     "set enable_nestloop = on",
     "set random_page_cost = 1.1",
     "set extra_float_digits = 3",
+    "set gp_autostats_mode = none",
     "set lock_timeout = 0",
 ];
 
@@ -244,7 +247,11 @@ impl Dialect {
     /// Whether rows can be copied in the binary format.
     pub fn copies_binary(self) -> bool {
         match self {
-            Self::PostgreSql | Self::Greenplum6 | Self::Greenplum7 | Self::Cloudberry => true,
+            Self::PostgreSql => true,
+            // Of a line the coordinator reads no field behind those that distribute it, and
+            // forwards the rest; of a binary row it reads every field. Source: gpdb, copy.c,
+            // InitCopyFromDispatchSplit.
+            Self::Greenplum6 | Self::Greenplum7 | Self::Cloudberry => false,
             // Its types' binary formats are not known to be PostgreSQL's in every mode.
             Self::OpenGauss(_) => false,
         }

@@ -79,7 +79,7 @@ fn holder_of_lock(session: &mut TargetSession, key: i64) -> Result<String, Sessi
                    from pg_catalog.pg_locks l \
                    join pg_catalog.pg_stat_activity a on a.pid = l.pid \
                   where l.locktype = 'advisory' and l.granted and l.objsubid = 1 \
-                    and (l.classid::bigint << 32 | l.objid::bigint) = $1",
+                    and (l.classid::bigint << 32 | l.objid::bigint) = $1::bigint",
             &[&key],
         )
         .operation("read the task's holder")?;

@@ -541,10 +541,13 @@ pub(crate) fn checkpoint_update(
     dialect: Dialect,
 ) -> (String, String) {
     let mine = format!("task = {} and epoch = {epoch}", quote_literal(task));
+    // First the one expression that reads columns which this statement sets: a server that goes
+    // from left to right, as MySQL does and openGauss's mode for it may, would compare new values.
     let update = format!(
-        "update mysql2gp.checkpoint set timeline_id = {timeline_id}, log_id = {log_id}, \
+        "update mysql2gp.checkpoint set \
                 file_created = coalesce({file_created}, case when (timeline_id, applied_file) = ({timeline_id}, {file}) \
                                                              then file_created end), \
+                timeline_id = {timeline_id}, log_id = {log_id}, \
                 applied_file = {file}, applied_pos = {offset}, applied_gtid_set = {gtid_set}, \
                 consistent_from = {consistent_from}, staging_id = {staging_id}, transaction_seq = {transaction_seq}, event_seq = {event_seq}, \
                 commit_time = {commit_time}, applied_at = clock_timestamp() \

@@ -9,6 +9,7 @@ set optimizer = off;
 set enable_nestloop = on;
 set random_page_cost = 1.1;
 set extra_float_digits = 3;
+set gp_autostats_mode = none;
 set lock_timeout = 0;
 set gp_default_storage_options = 'appendonly=false';
 
@@ -144,16 +145,16 @@ create table if not exists mysql2gp.checkpoint_dead_letters (
 ) distributed by (task);
 
 -- the commit
-update mysql2gp.checkpoint set timeline_id = 'timeline', log_id = 'log', file_created = coalesce(null, case when (timeline_id, applied_file) = ('timeline', 'mysql-bin.000001') then file_created end), applied_file = 'mysql-bin.000001', applied_pos = 1337, applied_gtid_set = '', consistent_from = null, staging_id = 'staging', transaction_seq = 7, event_seq = 42, commit_time = null, applied_at = clock_timestamp() where task = 'task' and epoch = 3; select 1 / count(*) from mysql2gp.checkpoint where task = 'task' and epoch = 3 and staging_id = 'staging' and applied_pos = 1337 and event_seq = 42;
+update mysql2gp.checkpoint set file_created = coalesce(null, case when (timeline_id, applied_file) = ('timeline', 'mysql-bin.000001') then file_created end), timeline_id = 'timeline', log_id = 'log', applied_file = 'mysql-bin.000001', applied_pos = 1337, applied_gtid_set = '', consistent_from = null, staging_id = 'staging', transaction_seq = 7, event_seq = 42, commit_time = null, applied_at = clock_timestamp() where task = 'task' and epoch = 3; select 1 / count(*) from mysql2gp.checkpoint where task = 'task' and epoch = 3 and staging_id = 'staging' and applied_pos = 1337 and event_seq = 42;
 commit;
 
 -- a commit while a table catches up
 update mysql2gp.checkpoint set applied_at = clock_timestamp() where task = 'task' and epoch = 3; select 1 / count(*) from mysql2gp.checkpoint where task = 'task' and epoch = 3;
-update mysql2gp.checkpoint_tables set timeline_id = 'timeline', log_id = 'log', applied_file = 'mysql-bin.000001', applied_pos = 1337, file_created = coalesce(null, case when (timeline_id, applied_file) = ('timeline', 'mysql-bin.000001') then file_created end), applied_gtid_set = '', consistent_from = null where task = 'task' and state = 'catching_up' and ((database_name = 'shop' and table_name = 'items'));
+update mysql2gp.checkpoint_tables set file_created = coalesce(null, case when (timeline_id, applied_file) = ('timeline', 'mysql-bin.000001') then file_created end), timeline_id = 'timeline', log_id = 'log', applied_file = 'mysql-bin.000001', applied_pos = 1337, applied_gtid_set = '', consistent_from = null where task = 'task' and state = 'catching_up' and ((database_name = 'shop' and table_name = 'items'));
 commit;
 
 -- the commit with which it has caught up
-update mysql2gp.checkpoint set timeline_id = 'timeline', log_id = 'log', file_created = coalesce(null, case when (timeline_id, applied_file) = ('timeline', 'mysql-bin.000001') then file_created end), applied_file = 'mysql-bin.000001', applied_pos = 1337, applied_gtid_set = '', consistent_from = null, staging_id = 'staging', transaction_seq = 7, event_seq = 42, commit_time = null, applied_at = clock_timestamp() where task = 'task' and epoch = 3; select 1 / count(*) from mysql2gp.checkpoint where task = 'task' and epoch = 3 and staging_id = 'staging' and applied_pos = 1337 and event_seq = 42;
+update mysql2gp.checkpoint set file_created = coalesce(null, case when (timeline_id, applied_file) = ('timeline', 'mysql-bin.000001') then file_created end), timeline_id = 'timeline', log_id = 'log', applied_file = 'mysql-bin.000001', applied_pos = 1337, applied_gtid_set = '', consistent_from = null, staging_id = 'staging', transaction_seq = 7, event_seq = 42, commit_time = null, applied_at = clock_timestamp() where task = 'task' and epoch = 3; select 1 / count(*) from mysql2gp.checkpoint where task = 'task' and epoch = 3 and staging_id = 'staging' and applied_pos = 1337 and event_seq = 42;
 delete from mysql2gp.checkpoint_tables where task = 'task' and state = 'catching_up' and ((database_name = 'shop' and table_name = 'items'));
 commit;
 
@@ -190,7 +191,6 @@ copy pg_temp.mysql2gp_keys_1 from stdin;
 delete from "public"."items" t using pg_temp.mysql2gp_keys_1 k where t."id" = k."id";
 truncate pg_temp.mysql2gp_keys_1;
 copy "public"."items" ("id", "shop", "name", "ratio") from stdin;
-copy "public"."items" ("id", "shop", "name", "ratio") from stdin (format binary);
 truncate table "public"."items";
 
 -- a key of two columns, and rows distributed by one of them
@@ -201,7 +201,6 @@ copy pg_temp.mysql2gp_keys_1 from stdin;
 delete from "public"."stock" t using pg_temp.mysql2gp_keys_1 k where t."shop" = k."shop" and t."id" = k."id";
 truncate pg_temp.mysql2gp_keys_1;
 copy "public"."stock" ("id", "shop", "name", "ratio") from stdin;
-copy "public"."stock" ("id", "shop", "name", "ratio") from stdin (format binary);
 truncate table "public"."stock";
 
 -- rows distributed by what is not of the key
@@ -212,7 +211,6 @@ copy pg_temp.mysql2gp_keys_1 from stdin;
 delete from "public"."orders" t using pg_temp.mysql2gp_keys_1 k where t."id" = k."id";
 truncate pg_temp.mysql2gp_keys_1;
 copy "public"."orders" ("id", "shop", "name", "ratio") from stdin;
-copy "public"."orders" ("id", "shop", "name", "ratio") from stdin (format binary);
 truncate table "public"."orders";
 
 -- rows distributed randomly
@@ -223,7 +221,6 @@ copy pg_temp.mysql2gp_keys_1 from stdin;
 delete from "public"."events" t using pg_temp.mysql2gp_keys_1 k where t."id" = k."id";
 truncate pg_temp.mysql2gp_keys_1;
 copy "public"."events" ("id", "shop", "name", "ratio") from stdin;
-copy "public"."events" ("id", "shop", "name", "ratio") from stdin (format binary);
 truncate table "public"."events";
 
 -- rows on every segment
@@ -234,7 +231,6 @@ copy pg_temp.mysql2gp_keys_1 from stdin;
 delete from "public"."colors" t using pg_temp.mysql2gp_keys_1 k where t."id" = k."id";
 truncate pg_temp.mysql2gp_keys_1;
 copy "public"."colors" ("id", "shop", "name", "ratio") from stdin;
-copy "public"."colors" ("id", "shop", "name", "ratio") from stdin (format binary);
 truncate table "public"."colors";
 
 -- append-optimized rows
@@ -246,11 +242,14 @@ copy pg_temp.mysql2gp_keys_1 from stdin;
 delete from "public"."archive" t using pg_temp.mysql2gp_keys_1 k where t."id" = k."id";
 truncate pg_temp.mysql2gp_keys_1;
 copy "public"."archive" ("id", "shop", "name", "ratio") from stdin;
-copy "public"."archive" ("id", "shop", "name", "ratio") from stdin (format binary);
 truncate table "public"."archive";
+
+-- in a batch that deletes from others: a table that rows are copied into
+lock table "public"."items" in row exclusive mode;
 
 -- a table without a key
 drop table if exists pg_temp.mysql2gp_rows_2; create temporary table mysql2gp_rows_2 on commit delete rows as select 0::bigint as row_id, 0::bigint as copies, "id" as c1, "shop" as c2, "name" as c3, "ratio" as c4 from "public"."log" where false distributed by ("row_id");
+delete from pg_temp.mysql2gp_rows_2;
 copy pg_temp.mysql2gp_rows_2 from stdin;
 set local enable_seqscan = on;
 set local enable_hashjoin = on;

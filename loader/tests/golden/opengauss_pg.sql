@@ -146,18 +146,18 @@ create table if not exists mysql2gp.checkpoint_dead_letters (
 
 -- the commit
 set constraints all immediate;
-update mysql2gp.checkpoint set timeline_id = 'timeline', log_id = 'log', file_created = coalesce(null, case when (timeline_id, applied_file) = ('timeline', 'mysql-bin.000001') then file_created end), applied_file = 'mysql-bin.000001', applied_pos = 1337, applied_gtid_set = '', consistent_from = null, staging_id = 'staging', transaction_seq = 7, event_seq = 42, commit_time = null, applied_at = clock_timestamp() where task = 'task' and epoch = 3;
+update mysql2gp.checkpoint set file_created = coalesce(null, case when (timeline_id, applied_file) = ('timeline', 'mysql-bin.000001') then file_created end), timeline_id = 'timeline', log_id = 'log', applied_file = 'mysql-bin.000001', applied_pos = 1337, applied_gtid_set = '', consistent_from = null, staging_id = 'staging', transaction_seq = 7, event_seq = 42, commit_time = null, applied_at = clock_timestamp() where task = 'task' and epoch = 3;
 commit;
 
 -- a commit while a table catches up
 set constraints all immediate;
 update mysql2gp.checkpoint set applied_at = clock_timestamp() where task = 'task' and epoch = 3;
-update mysql2gp.checkpoint_tables set timeline_id = 'timeline', log_id = 'log', applied_file = 'mysql-bin.000001', applied_pos = 1337, file_created = coalesce(null, case when (timeline_id, applied_file) = ('timeline', 'mysql-bin.000001') then file_created end), applied_gtid_set = '', consistent_from = null where task = 'task' and state = 'catching_up' and ((database_name = 'shop' and table_name = 'items'));
+update mysql2gp.checkpoint_tables set file_created = coalesce(null, case when (timeline_id, applied_file) = ('timeline', 'mysql-bin.000001') then file_created end), timeline_id = 'timeline', log_id = 'log', applied_file = 'mysql-bin.000001', applied_pos = 1337, applied_gtid_set = '', consistent_from = null where task = 'task' and state = 'catching_up' and ((database_name = 'shop' and table_name = 'items'));
 commit;
 
 -- the commit with which it has caught up
 set constraints all immediate;
-update mysql2gp.checkpoint set timeline_id = 'timeline', log_id = 'log', file_created = coalesce(null, case when (timeline_id, applied_file) = ('timeline', 'mysql-bin.000001') then file_created end), applied_file = 'mysql-bin.000001', applied_pos = 1337, applied_gtid_set = '', consistent_from = null, staging_id = 'staging', transaction_seq = 7, event_seq = 42, commit_time = null, applied_at = clock_timestamp() where task = 'task' and epoch = 3;
+update mysql2gp.checkpoint set file_created = coalesce(null, case when (timeline_id, applied_file) = ('timeline', 'mysql-bin.000001') then file_created end), timeline_id = 'timeline', log_id = 'log', applied_file = 'mysql-bin.000001', applied_pos = 1337, applied_gtid_set = '', consistent_from = null, staging_id = 'staging', transaction_seq = 7, event_seq = 42, commit_time = null, applied_at = clock_timestamp() where task = 'task' and epoch = 3;
 delete from mysql2gp.checkpoint_tables where task = 'task' and state = 'catching_up' and ((database_name = 'shop' and table_name = 'items'));
 commit;
 
@@ -239,6 +239,7 @@ truncate table "public"."archive";
 
 -- a table without a key
 drop table if exists pg_temp.mysql2gp_rows_2; create temporary table mysql2gp_rows_2 on commit delete rows as select 0::bigint as row_id, 0::bigint as copies, "id" as c1, "shop" as c2, "name" as c3, "ratio" as c4 from "public"."log" where false;
+delete from pg_temp.mysql2gp_rows_2;
 copy pg_temp.mysql2gp_rows_2 from stdin;
 set local enable_seqscan = on;
 set local enable_hashjoin = on;

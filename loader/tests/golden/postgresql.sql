@@ -168,18 +168,18 @@ create table if not exists mysql2gp.checkpoint_dead_letters (
 
 -- the commit
 set constraints all immediate;
-with moved as (update mysql2gp.checkpoint set timeline_id = 'timeline', log_id = 'log', file_created = coalesce(null, case when (timeline_id, applied_file) = ('timeline', 'mysql-bin.000001') then file_created end), applied_file = 'mysql-bin.000001', applied_pos = 1337, applied_gtid_set = '', consistent_from = null, staging_id = 'staging', transaction_seq = 7, event_seq = 42, commit_time = null, applied_at = clock_timestamp() where task = 'task' and epoch = 3 returning 1) select 1 / count(*) from moved;
+with moved as (update mysql2gp.checkpoint set file_created = coalesce(null, case when (timeline_id, applied_file) = ('timeline', 'mysql-bin.000001') then file_created end), timeline_id = 'timeline', log_id = 'log', applied_file = 'mysql-bin.000001', applied_pos = 1337, applied_gtid_set = '', consistent_from = null, staging_id = 'staging', transaction_seq = 7, event_seq = 42, commit_time = null, applied_at = clock_timestamp() where task = 'task' and epoch = 3 returning 1) select 1 / count(*) from moved;
 commit;
 
 -- a commit while a table catches up
 set constraints all immediate;
 with moved as (update mysql2gp.checkpoint set applied_at = clock_timestamp() where task = 'task' and epoch = 3 returning 1) select 1 / count(*) from moved;
-update mysql2gp.checkpoint_tables set timeline_id = 'timeline', log_id = 'log', applied_file = 'mysql-bin.000001', applied_pos = 1337, file_created = coalesce(null, case when (timeline_id, applied_file) = ('timeline', 'mysql-bin.000001') then file_created end), applied_gtid_set = '', consistent_from = null where task = 'task' and state = 'catching_up' and ((database_name = 'shop' and table_name = 'items'));
+update mysql2gp.checkpoint_tables set file_created = coalesce(null, case when (timeline_id, applied_file) = ('timeline', 'mysql-bin.000001') then file_created end), timeline_id = 'timeline', log_id = 'log', applied_file = 'mysql-bin.000001', applied_pos = 1337, applied_gtid_set = '', consistent_from = null where task = 'task' and state = 'catching_up' and ((database_name = 'shop' and table_name = 'items'));
 commit;
 
 -- the commit with which it has caught up
 set constraints all immediate;
-with moved as (update mysql2gp.checkpoint set timeline_id = 'timeline', log_id = 'log', file_created = coalesce(null, case when (timeline_id, applied_file) = ('timeline', 'mysql-bin.000001') then file_created end), applied_file = 'mysql-bin.000001', applied_pos = 1337, applied_gtid_set = '', consistent_from = null, staging_id = 'staging', transaction_seq = 7, event_seq = 42, commit_time = null, applied_at = clock_timestamp() where task = 'task' and epoch = 3 returning 1) select 1 / count(*) from moved;
+with moved as (update mysql2gp.checkpoint set file_created = coalesce(null, case when (timeline_id, applied_file) = ('timeline', 'mysql-bin.000001') then file_created end), timeline_id = 'timeline', log_id = 'log', applied_file = 'mysql-bin.000001', applied_pos = 1337, applied_gtid_set = '', consistent_from = null, staging_id = 'staging', transaction_seq = 7, event_seq = 42, commit_time = null, applied_at = clock_timestamp() where task = 'task' and epoch = 3 returning 1) select 1 / count(*) from moved;
 delete from mysql2gp.checkpoint_tables where task = 'task' and state = 'catching_up' and ((database_name = 'shop' and table_name = 'items'));
 commit;
 

@@ -68,7 +68,12 @@ pub(super) struct Hex64 {
 }
 
 /// What the answer to code 11 is the md5 of: the description of the protocol that works on
-/// openGauss 6.0 and the server's `crypt.cpp` do not say the same.
+/// openGauss 6.0 and the server's `crypt.cpp` do not say the same. openGauss's JDBC driver
+/// (`MD5Digest.MD5_SHA256encode`) has a third: salt and both keys, without the iterations.
+///
+/// It is not tried: each answer that does not fit counts as a wrong password, and an account is
+/// locked after `failed_login_attempts` of them, ten by default. With these two a password that
+/// is wrong costs two of the ten at each attempt to connect, and one that is right none or one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Md5Form {
     /// Server key and stored key.
