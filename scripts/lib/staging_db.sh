@@ -63,17 +63,23 @@ staging_command() {
     STOP_SIGNAL=INT
 }
 
-# After a crash of the machine postmaster.pid may name a pid that another process of the same
-# user has by now; PostgreSQL takes that for itself and refuses to start. A postmaster works in
-# its data directory, so that one that does not is none. Nothing of ours runs when this is
-# called, and PostgreSQL's shared memory tells it of what is left of another's.
+# After a crash of the machine postmaster.pid and the lock file of the socket may name a pid that
+# another process of the same user has by now, or be empty; PostgreSQL takes that for itself, or
+# for a server that starts, and refuses for ever. A postmaster works in its data directory, so
+# that one that does not is none. Nothing of ours runs when this is called, and PostgreSQL's
+# shared memory tells it of what is left of another's.
 clear_recycled_pid() {
-    local data pid
-    data=$(staging_folder)/data
-    read -r pid 2>/dev/null <"$data/postmaster.pid" || return 0
-    if [[ $pid =~ ^[1-9][0-9]*$ ]] && [ -e "/proc/$pid" ] && ! [ "/proc/$pid/cwd" -ef "$data" ]; then
-        rm -f -- "$data/postmaster.pid"
-    fi
+    local folder file pid
+    folder=$(staging_folder)
+    for file in "$folder/data/postmaster.pid" "$folder/.s.PGSQL.$STAGING_PORT.lock"; do
+        [ -f "$file" ] || continue
+        pid=
+        read -r pid 2>/dev/null <"$file" || true
+        if ! [ -s "$file" ] ||
+            { [[ $pid =~ ^[1-9][0-9]*$ ]] && [ -e "/proc/$pid" ] && ! [ "/proc/$pid/cwd" -ef "$folder/data" ]; }; then
+            rm -f -- "$file"
+        fi
+    done
 }
 
 # Whether the server answers.

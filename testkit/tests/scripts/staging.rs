@@ -87,6 +87,17 @@ fn a_staging_server_lives_as_long_as_it_should() {
     assert_eq!(value(&server, "select v from kept"), "here");
     assert!(stranger.exit_status().is_none());
 
+    // Lost before what they hold was on disk.
+    site.lose("staging_db");
+    for name in LOCK_FILES {
+        fs::write(site.directory().join(name), "").unwrap();
+    }
+    wait_until(SOON, "the server to be started again", || {
+        site.monitor();
+        try_connect(&server).is_ok()
+    });
+    assert_eq!(value(&server, "select v from kept"), "here");
+
     // Stopped on purpose, with a client that is connected.
     let _client = try_connect(&server).unwrap();
     staging_db(&["stop"]).assert(0, &["stopped"]);
@@ -104,10 +115,16 @@ fn a_staging_server_lives_as_long_as_it_should() {
     site.monitor().assert(0, &[]);
 }
 
+/// The files by which PostgreSQL knows that it runs already.
+const LOCK_FILES: [&str; 2] = [
+    "staging_db/data/postmaster.pid",
+    "staging_db/.s.PGSQL.5432.lock",
+];
+
 /// As after a reboot: another process of the same user has the pid that PostgreSQL has left.
 fn give_its_pid_away(site: &Site) -> Program {
-    let file = site.directory().join("staging_db/data/postmaster.pid");
-    let owner = fs::metadata(&file).unwrap();
+    let files = LOCK_FILES.map(|name| site.directory().join(name));
+    let owner = fs::metadata(&files[0]).unwrap();
     let stranger = Launch::new("setpriv")
         .arg(format!("--reuid={}", owner.uid()))
         .arg(format!("--regid={}", owner.gid()))
@@ -116,9 +133,11 @@ fn give_its_pid_away(site: &Site) -> Program {
         .arg("sleep")
         .arg("600")
         .start();
-    let text = fs::read_to_string(&file).unwrap();
-    let rest = text.split_once('\n').unwrap().1;
-    fs::write(&file, format!("{}\n{rest}", stranger.pid())).unwrap();
+    for file in files {
+        let text = fs::read_to_string(&file).unwrap();
+        let rest = text.split_once('\n').unwrap().1;
+        fs::write(&file, format!("{}\n{rest}", stranger.pid())).unwrap();
+    }
     stranger
 }
 
