@@ -38,10 +38,12 @@ readonly STOP_SECONDS=90
 # A program that its configuration stops ends within this time.
 readonly WATCH_SECONDS=1
 
+# What is remembered already needs no space on a full disk.
 remember() {
-    write_file "$RUN/options" "bin=$1
+    local text="bin=$1
 log_size=$2
 log_files=$3"
+    [ "$(cat -- "$RUN/options" 2>/dev/null)" = "$text" ] || write_file "$RUN/options" "$text"
 }
 
 # A program that stop.sh is stopping is waited for: it would end, and nobody would start it.

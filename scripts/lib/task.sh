@@ -10,6 +10,9 @@
 #   options       where the programs are and how their logs rotate, as start.sh was told
 #   control.lock  locked while one of the scripts decides what to start
 #
+# NAME.pid, NAME.exit and NAME.told are records: where the disk has no space for such a file, it
+# is a symbolic link to its own text, which is kept with the name and takes no space.
+#
 # shellcheck shell=bash
 
 SCRIPTS=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -42,7 +45,20 @@ usage_error() {
 
 # write_file FILE TEXT: whole or not at all.
 write_file() {
-    printf '%s\n' "$2" >"$1.new" && mv "$1.new" "$1"
+    printf '%s\n' "$2" >"$1.new" && mv -T -- "$1.new" "$1"
+}
+
+# record FILE TEXT: the same for one short line, on a full disk, too.
+record() {
+    write_file "$1" "$2" 2>/dev/null || { ln -sfn -- "$2" "$1.new" && mv -T -- "$1.new" "$1"; }
+}
+
+# has_record FILE: whether there is one.
+has_record() { [ -e "$1" ] || [ -L "$1" ]; }
+
+# record_of FILE: the text of a record; fails if there is none.
+record_of() {
+    if [ -L "$1" ]; then readlink -- "$1"; else cat -- "$1" 2>/dev/null; fi
 }
 
 # --- the task ----------------------------------------------------------------------
@@ -147,14 +163,14 @@ born() {
 # since is none.
 pid_of() {
     local pid rest
-    read -r pid rest 2>/dev/null <"$RUN/$1.pid" || return 1
+    read -r pid rest < <(record_of "$RUN/$1.pid") || return 1
     [[ $pid =~ ^[1-9][0-9]*$ ]] && [ "$(born "$pid")" = "$rest" ] && printf '%s\n' "$pid"
 }
 
 # exit_of NAME: code and time of its last end; fails if there is none on record.
 exit_of() {
     local code time
-    read -r code time 2>/dev/null <"$RUN/$1.exit" || return 1
+    read -r code time < <(record_of "$RUN/$1.exit") || return 1
     [[ $code =~ ^[0-9]+$ ]] && printf '%s %s\n' "$code" "$time"
 }
 
@@ -207,9 +223,9 @@ launch() {
     setsid "$SCRIPTS/lib/supervise.sh" "$TASK" "$name" "$STOP_SIGNAL" \
         "$(option log_size "$DEFAULT_LOG_SIZE")" "$(option log_files "$DEFAULT_LOG_FILES")" "${COMMAND[@]}" \
         </dev/null >>"$TASK/$name.log" 2>&1 {CONTROL}>&- &
-    until [ -e "$RUN/$name.pid" ]; do
+    until has_record "$RUN/$name.pid"; do
         if [ "$SECONDS" -ge "$deadline" ] || ! kill -0 $! 2>/dev/null; then
-            [ -e "$RUN/$name.exit" ] && return 0
+            has_record "$RUN/$name.exit" && return 0
             complain "$name of $TASK did not start: $(tail -n 1 -- "$TASK/$name.log")"
             return 1
         fi

@@ -1,10 +1,12 @@
 //! Starting, stopping and watching both programs.
 
 use std::fs::{self, File};
+use std::io::Write as _;
 
 use rustix::fs::{FlockOperation, flock};
 use testkit::{
-    Flavor, Launch, MysqlServer, PgServer, TaskBuilder, TaskFiles, binary, holds_within, wait_until,
+    Flavor, Launch, MysqlServer, PgServer, SmallDisk, TaskBuilder, TaskFiles, binary, holds_within,
+    wait_until,
 };
 
 use crate::rig::{Ran, SOON, Site, runs, script, stat};
@@ -155,6 +157,56 @@ fn a_wrong_configuration_is_told_by_start_and_once_by_monitor() {
     let second = site.monitor();
     second.assert(1, &[]);
     assert_eq!(second.stdout, "");
+}
+
+/// The folder `run` is on the disk; the rest of the task is not, for the test's own files.
+#[test]
+fn an_end_on_a_full_disk_is_on_record() {
+    let mounted_on = tempfile::tempdir().unwrap();
+    let disk = SmallDisk::mount(mounted_on.path(), 1 << 20);
+    let site = Site::new(&TaskFiles::builder());
+    std::os::unix::fs::symlink(disk.path(), site.directory().join("run")).unwrap();
+    let bin = site.stand_ins();
+    site.run("start.sh", &["--bin", &bin])
+        .assert(0, &["runs, pid"]);
+
+    let filler = disk.path().join("all_of_it");
+    let mut file = File::create(&filler).unwrap();
+    while file.write_all(&[0; 4096]).is_ok() {}
+    site.write("miner.code", "3");
+    site.write("loader.code", "1");
+    site.wait_exit("miner", 3);
+    site.wait_exit("loader", 1);
+    site.remove("loader.code");
+    site.monitor().assert(
+        1,
+        &[
+            "exit code 3",
+            "until start.sh",
+            "loader ended",
+            "exit code 1",
+            "started again",
+        ],
+    );
+    let second = site.monitor();
+    second.assert(1, &[]);
+    assert_eq!(second.stdout, "");
+    assert_eq!(site.read("miner.begun").lines().count(), 1);
+    assert_eq!(site.read("loader.begun").lines().count(), 2);
+    site.run("status.sh", &["--brief"])
+        .assert(1, &["waits for start.sh", "loader     runs since 2"]);
+    let pid = site.pid("loader");
+    site.run("stop.sh", &[])
+        .assert(0, &["loader of", "stopped"]);
+    assert!(!runs(pid));
+    site.run("start.sh", &[])
+        .assert(1, &["miner of", "exit code 3", "loader of", "runs, pid"]);
+
+    drop(file);
+    fs::remove_file(&filler).unwrap();
+    site.remove("miner.code");
+    site.run("start.sh", &[]).assert(0, &["runs, pid"]);
+    assert!(fs::read_to_string(site.directory().join("run/miner.pid")).is_ok());
 }
 
 #[test]
