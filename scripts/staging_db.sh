@@ -139,6 +139,11 @@ init() {
 }
 
 require_ours() {
+    local folder
+    folder=$(staging_folder)
+    if [ -d "$folder" ]; then
+        may_read "$folder" "$folder" || exit 1
+    fi
     is_staging_ours || die "$(staging_folder) is not there, or not made by staging_db.sh: see staging_db.sh init"
 }
 

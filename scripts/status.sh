@@ -53,6 +53,9 @@ show() {
 show_task() {
     local folder failed=0 name
     open_task "$1" || return 1
+    if [ -e "$RUN" ]; then
+        may_read "$RUN" "run/ of $TASK" || return 1
+    fi
     printf '%s\n' "$TASK"
     if [ -e "$TASK/staging_db" ]; then
         show staging_db || failed=1

@@ -71,6 +71,7 @@ open_task() {
         complain "$1 is no directory"
         return 1
     }
+    may_read "$TASK" "$TASK" || return 1
     CONFIG=
     for name in my.cfg my.cnf; do
         if [ -e "$TASK/$name" ]; then
@@ -83,6 +84,14 @@ open_task() {
         return 1
     }
     RUN=$TASK/run
+}
+
+# may_read FOLDER WHAT: says so where this user may not: what is in it would seem not to be there.
+may_read() {
+    if ! [ -x "$1" ]; then
+        complain "$2 cannot be read by $(id -un): run this as its owner $(stat -c %U -- "$1")"
+        return 1
+    fi
 }
 
 # open_own_task DIRECTORY: the same, for what starts or stops something: as the user who did

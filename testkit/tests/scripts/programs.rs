@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::Write as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 
 use rustix::fs::{FlockOperation, flock};
 use testkit::{
@@ -207,6 +208,53 @@ fn an_end_on_a_full_disk_is_on_record() {
     site.remove("miner.code");
     site.run("start.sh", &[]).assert(0, &["runs, pid"]);
     assert!(fs::read_to_string(site.directory().join("run/miner.pid")).is_ok());
+}
+
+#[test]
+fn what_another_user_may_not_read_is_not_taken_for_stopped() {
+    let site = Site::new(&TaskFiles::builder());
+    let bin = site.stand_ins();
+    site.run("start.sh", &["--bin", &bin])
+        .assert(0, &["runs, pid"]);
+    fs::create_dir(site.directory().join("staging_db")).unwrap();
+    let as_other = |name: &str, arg: &str| {
+        let launch = if rustix::process::geteuid().is_root() {
+            Launch::new("setpriv")
+                .arg("--reuid=65534")
+                .arg("--regid=65534")
+                .arg("--clear-groups")
+                .arg("--")
+                .arg(script(name))
+        } else {
+            Launch::new(script(name))
+        };
+        Ran::wait(launch.arg(arg).arg(site.directory()).start())
+    };
+    let shut = |name: &str, mode: u32| {
+        let path = site.directory().join(name);
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    };
+    // Root is another user; everybody else is shut out of his own folder.
+    let closed = if rustix::process::geteuid().is_root() {
+        0o700
+    } else {
+        0
+    };
+    for (folder, script, arg, what) in [
+        ("run", "status.sh", "--brief", "run/ of "),
+        ("staging_db", "staging_db.sh", "status", "staging_db"),
+        ("", "status.sh", "--brief", ""),
+    ] {
+        let mode = fs::metadata(site.directory().join(folder)).unwrap().mode();
+        shut(folder, closed);
+        let ran = as_other(script, arg);
+        shut(folder, mode);
+        ran.assert(1, &[what, "cannot be read by", "run this as its owner"]);
+        assert_eq!(ran.stdout, "");
+    }
+    fs::remove_dir(site.directory().join("staging_db")).unwrap();
+    site.run("status.sh", &["--brief"])
+        .assert(0, &["miner      runs since"]);
 }
 
 #[test]
