@@ -199,7 +199,7 @@ destroy() {
     fi
     stop "$1"
     rm -rf -- "$folder"
-    rm -f -- "$RUN"/staging_db.{pid,exit,told,lock} "$TASK"/staging_db.log{,.*}
+    rm -f -- "$RUN"/staging_db.{pid,exit,begin,told,lock} "$TASK"/staging_db.log{,.*}
     say "$folder is gone"
 }
 

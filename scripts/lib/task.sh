@@ -6,12 +6,13 @@
 #   NAME.lock     locked (flock) as long as the wrapper or the program lives: no second copy
 #   NAME.pid      pid, start time and boot id of the program: no other process is taken for it
 #   NAME.exit     exit code and time of its last end
+#   NAME.begin    inode and size of its log when it was started: what came before is not of this start
 #   NAME.told     the end that monitor.sh has told of and does not restart after
 #   options       where the programs are and how their logs rotate, as start.sh was told
 #   control.lock  locked while one of the scripts decides what to start
 #
-# NAME.pid, NAME.exit and NAME.told are records: where the disk has no space for such a file, it
-# is a symbolic link to its own text, which is kept with the name and takes no space.
+# NAME.pid, NAME.exit, NAME.begin and NAME.told are records: where the disk has no space for such
+# a file, it is a symbolic link to its own text, which is kept with the name and takes no space.
 #
 # shellcheck shell=bash
 
@@ -183,11 +184,34 @@ exit_of() {
     [[ $code =~ ^[0-9]+$ ]] && printf '%s %s\n' "$code" "$time"
 }
 
-# last_error NAME: the last error in its log, for a message.
+# log_since_start NAME: its log from its last start on, what was rotated since included.
+log_since_start() {
+    local log=$TASK/$1.log inode='' size='' found number=0 begun=no
+    read -r inode size < <(record_of "$RUN/$1.begin") || true
+    while [ -e "$log.$((number + 1))" ]; do
+        number=$((number + 1))
+    done
+    for (( ; number >= 0; number--)); do
+        found=$log
+        [ "$number" = 0 ] || found=$log.$number
+        if [ "$begun" = no ] && [ "$(stat -Lc %i -- "$found" 2>/dev/null)" = "$inode" ]; then
+            begun=yes
+            tail -c "+$((size + 1))" -- "$found"
+        elif [ "$begun" = yes ]; then
+            cat -- "$found"
+        fi
+    done 2>/dev/null
+    # Rotated so often that everything is of this start, or not started by these scripts.
+    [ "$begun" = yes ] || cat -- "$log.1" "$log" 2>/dev/null
+}
+
+# last_error NAME: the last error in its log since its start, else its last line, for a message.
 last_error() {
-    local line
-    line=$({ cat -- "$TASK/$1.log.1" "$TASK/$1.log"; } 2>/dev/null | tail -n 200 | grep -aE ' ERROR |FATAL: ' | tail -n 1)
-    printf '%s\n' "${line:-see $TASK/$1.log}"
+    local lines error
+    lines=$(log_since_start "$1" | tail -n 200 | tr -d '\0' | grep -a . || true)
+    error=$(printf '%s\n' "$lines" | grep -aE ' ERROR |FATAL: ' | tail -n 1 || true)
+    [ -n "$error" ] || error=${lines##*$'\n'}
+    printf '%s\n' "${error:-nothing in $TASK/$1.log since its start}"
 }
 
 # meaning CODE: what an exit code says, for a message.
@@ -228,7 +252,8 @@ launch() {
         complain "$TASK/$name.log cannot be written: make it a file that $(id -un) may write, on a disk with space"
         return 1
     }
-    rm -f -- "$RUN/$name".{exit,told,pid}
+    rm -f -- "$RUN/$name".{exit,told,pid,begin}
+    record "$RUN/$name.begin" "$(stat -Lc '%i %s' -- "$TASK/$name.log")" || true
     setsid "$SCRIPTS/lib/supervise.sh" "$TASK" "$name" "$STOP_SIGNAL" \
         "$(option log_size "$DEFAULT_LOG_SIZE")" "$(option log_files "$DEFAULT_LOG_FILES")" "${COMMAND[@]}" \
         </dev/null >>"$TASK/$name.log" 2>&1 {CONTROL}>&- &

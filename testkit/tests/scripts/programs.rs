@@ -211,6 +211,33 @@ fn an_end_on_a_full_disk_is_on_record() {
 }
 
 #[test]
+fn only_what_was_logged_since_the_start_is_quoted() {
+    let site = Site::new(&TaskFiles::builder());
+    let bin = site.stand_ins();
+    let old = "2026-01-01T00:00:00.000Z ERROR binlog_miner: of last week\n";
+    site.write("miner.log", old);
+    site.write("miner.code", "2");
+    let start = |says: &str, quoted: &str| {
+        site.write("miner.says", says);
+        let args = ["--bin", &bin, "--only", "miner", "--log-size", "1K"];
+        for ran in [site.run("start.sh", &args), site.monitor()] {
+            ran.assert(1, &["exit code 2", quoted]);
+            let said = ran.stdout + &ran.stderr;
+            assert!(!said.contains("last week"), "{said}");
+        }
+        site.run("status.sh", &["--brief"]).assert(1, &[quoted]);
+    };
+    start("", "nothing in");
+    start("a note\nanother one\n", "another one");
+    let more = "2026-01-01T00:00:00.000Z INFO binlog_miner: and so on\n".repeat(100);
+    let error = "2026-01-01T00:00:00.000Z ERROR binlog_miner: of today\n";
+    // Rotated since, as often as the log has more than 1 KB.
+    start(&format!("{error}{more}"), "of today");
+    assert!(site.exists("miner.log.4"));
+    start("once more\n", "once more");
+}
+
+#[test]
 fn what_another_user_may_not_read_is_not_taken_for_stopped() {
     let site = Site::new(&TaskFiles::builder());
     let bin = site.stand_ins();
