@@ -105,6 +105,47 @@ fn what_was_killed_is_started_again_once_and_what_was_stopped_is_not() {
 }
 
 #[test]
+fn a_changed_table_list_is_taken_up_on_reload() {
+    let servers = Servers::start();
+    servers
+        .source
+        .sql("create table shop.u (id int primary key)");
+    servers
+        .pg
+        .sql("target", "create table u (id integer primary key)");
+    let site = Site::new(&servers.config().tables(&["t"]));
+    let reload = || site.run("reload.sh", &[]);
+    reload().assert(1, &["start.sh has not been run"]);
+    site.start(&[]).assert(0, &[]);
+    servers.assert_replicates(1);
+
+    site.write("loader_table_list.txt", "t\nu\n");
+    reload().assert(0, &["miner of", "loader of", "reads its table list again"]);
+    for name in ["miner.log", "loader.log"] {
+        wait_until(SOON, "the list to be read again", || {
+            site.read(name)
+                .contains("table list read again: it has changed")
+        });
+    }
+    wait_until(SOON, "the new table to be mined", || {
+        site.read("miner.log").contains("newly listed")
+    });
+    servers.source.sql("insert into shop.u values (1)");
+    wait_until(SOON, "the new table's row on the target", || {
+        servers.pg.value("target", "select count(*) from u") == "1"
+    });
+
+    // One is told though the other does not run.
+    site.run("stop.sh", &["--only", "miner"]).assert(0, &[]);
+    site.write("loader_table_list.txt", "t\n");
+    reload().assert(1, &["miner of", "does not run", "loader of"]);
+    wait_until(SOON, "the list to be read a second time", || {
+        site.read("loader.log").matches("it has changed").count() == 2
+    });
+    assert_eq!(site.copies("loader"), 1);
+}
+
+#[test]
 fn an_end_that_needs_an_operator_is_told_once_and_waits_for_start() {
     let servers = Servers::start();
     let site = Site::new(&servers.config());
@@ -432,6 +473,7 @@ fn every_script_explains_itself_and_refuses_what_it_does_not_know() {
         "stop.sh",
         "monitor.sh",
         "status.sh",
+        "reload.sh",
         "staging_db.sh",
         "rotate_log.sh",
     ] {
