@@ -186,18 +186,35 @@ status() {
     fi
 }
 
-destroy() {
-    local folder answer name
-    folder=$(staging_folder)
-    for name in miner loader; do
+# Nobody starts or stops anything until the end of this script, or release_control.
+control() {
+    take_control 30 || die "another script is at work on $TASK"
+}
+
+require_stopped() {
+    local name
+    for name in "$@"; do
         ! is_held "$name" || die "the $name of $TASK runs: stop it first with stop.sh"
     done
+}
+
+destroy() {
+    local folder answer
+    folder=$(staging_folder)
+    require_stopped miner loader
+    # Nobody may be there to answer: monitor.sh goes on meanwhile.
     if [ "$2" != yes ]; then
         printf '%s goes, with what is staged in it. What the target has not got is mined again,\nas long as the source keeps its binlog. Type yes: ' "$folder"
         read -r answer || answer=
         [ "$answer" = yes ] || die 'left as it is'
     fi
+    control
+    require_stopped miner loader
     stop "$1"
+    # The stop was not under control to its end.
+    control
+    require_stopped miner loader staging_db
+    require_ours
     rm -rf -- "$folder"
     rm -f -- "$RUN"/staging_db.{pid,exit,begin,told,lock} "$TASK"/staging_db.log{,.*}
     say "$folder is gone"
@@ -235,7 +252,7 @@ main() {
         return
     fi
     open_own_task "$TASK" || exit 1
-    take_control 30 || die "another script is at work on $TASK"
+    [ "$command" = destroy ] || control
     case $command in
     init) init "$user" "$database" ;;
     start) start "$timeout" ;;

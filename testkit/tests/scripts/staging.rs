@@ -1,13 +1,15 @@
 //! The private staging server.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::Write as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
+use std::process::{Command, Stdio};
 
 use postgres::{Client, Config, NoTls};
 use testkit::{Flavor, Launch, MysqlServer, PgServer, Program, TaskFiles, wait_until};
 
-use crate::rig::{Ran, SOON, Site, runs};
+use crate::rig::{Ran, SOON, Site, runs, script};
 
 /// The value in quotes of the line that `init` and `status` print.
 fn connect_string(ran: &Ran) -> String {
@@ -109,6 +111,31 @@ fn a_staging_server_lives_as_long_as_it_should() {
     assert_eq!(value(&server, "select v from kept"), "here");
     staging_db(&["destroy"]).assert(1, &["Type yes", "left as it is"]);
     assert_eq!(value(&server, "select v from kept"), "here");
+
+    // While destroy waits for an answer monitor.sh does its work.
+    let said = site.directory().join("said");
+    let mut destroy = Command::new(script("staging_db.sh"))
+        .arg("destroy")
+        .arg(site.directory())
+        .stdin(Stdio::piped())
+        .stdout(File::create(&said).unwrap())
+        .spawn()
+        .unwrap();
+    wait_until(SOON, "the question", || {
+        site.read("said").contains("Type yes")
+    });
+    site.kill9("staging_db");
+    site.monitor().assert(0, &["staging_db", "started again"]);
+    let pid = site.pid("staging_db");
+    let mut answer = destroy.stdin.take().unwrap();
+    answer.write_all(b"yes\n").unwrap();
+    assert!(destroy.wait().unwrap().success());
+    assert!(site.read("said").contains("is gone"));
+    assert!(!runs(pid) && !site.exists("staging_db"));
+    site.monitor().assert(0, &[]);
+
+    staging_db(&["init"]).assert(0, &[]);
+    staging_db(&["start"]).assert(0, &["started"]);
     let pid = site.pid("staging_db");
     staging_db(&["destroy", "--yes"]).assert(0, &["is gone"]);
     assert!(!runs(pid) && !site.exists("staging_db"));
@@ -167,7 +194,7 @@ fn what_staging_db_has_not_made_it_does_not_touch() {
     fs::write(deep.join("my.cfg"), "").unwrap();
     site.run("staging_db.sh", &["status"]).assert(1, &[]);
     let ran = Ran::wait(
-        Launch::new(crate::rig::script("staging_db.sh"))
+        Launch::new(script("staging_db.sh"))
             .arg("init")
             .arg("--database")
             .arg("staging")
