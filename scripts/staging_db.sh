@@ -24,7 +24,8 @@ owner and root can enter; it has no TCP port. Commits are durable.
   --database NAME  init: the database (default: the task's folder name and _staging). It is
                    also the task's name on the target, unless [task] name is set.
   --timeout N      start, stop: seconds to wait (default 60); then stop ends it without a
-                   checkpoint, which loses nothing and makes the next start longer
+                   checkpoint, and 10 seconds later with SIGKILL, which loses nothing and
+                   makes the next start longer
   --yes            destroy without asking
   --help           this text
 
@@ -160,8 +161,8 @@ stop() {
     rm -f -- "$RUN/staging_db.wanted"
     release_control
     if is_held staging_db; then
-        # Its last signal is an immediate shutdown: SIGKILL would leave its children for a moment.
-        stop_one staging_db "$1" INT QUIT
+        # An immediate shutdown before SIGKILL: it ends its children and cleans up.
+        stop_one staging_db "$1" INT QUIT KILL
         say "the staging database of $TASK stopped"
     else
         say "the staging database of $TASK does not run"

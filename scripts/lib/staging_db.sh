@@ -82,6 +82,30 @@ clear_recycled_pid() {
     done
 }
 
+# kill_staging: SIGKILL for the server and for its processes, which go on without it where they
+# hang, too: its children and, where it has died, what works in its data directory with our lock
+# (supervise.sh: descriptor 9). Fails when there is none.
+kill_staging() {
+    local data process server='' line fields failed=1
+    data=$(staging_folder)/data
+    if server=$(pid_of staging_db); then
+        # It starts no more, and as it does not wait for them, their pids remain theirs.
+        kill -s STOP "$server" 2>/dev/null || true
+    fi
+    for process in /proc/[0-9]*; do
+        { read -r line <"$process/stat"; } 2>/dev/null || continue
+        read -ra fields <<<"${line##*) }"
+        if [ "${fields[1]}" = "$server" ] ||
+            { [ "$process/cwd" -ef "$data" ] && [ "$process/fd/9" -ef "$RUN/staging_db.lock" ]; }; then
+            kill -s KILL "${process#/proc/}" 2>/dev/null && failed=0
+        fi
+    done
+    if [ "$(pid_of staging_db)" = "$server" ] && [ -n "$server" ]; then
+        kill -s KILL "$server" 2>/dev/null && failed=0
+    fi
+    return "$failed"
+}
+
 # Whether the server answers.
 is_staging_ready() {
     local folder bin version

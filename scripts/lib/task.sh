@@ -267,24 +267,38 @@ launch() {
     done
 }
 
-# stop_one NAME SECONDS SIGNAL LAST_SIGNAL: SIGNAL, and LAST_SIGNAL when it still runs after so
-# many seconds. Returns when it and its wrapper have ended; fails when they do not.
+# send NAME SIGNAL: to the program, SIGKILL to all processes of staging_db, for which
+# lib/staging_db.sh is sourced. Fails when none runs.
+send() {
+    local pid
+    if [ "$1 $2" = 'staging_db KILL' ]; then
+        kill_staging
+    else
+        pid=$(pid_of "$1") && kill -s "$2" "$pid" 2>/dev/null
+    fi
+}
+
+# stop_one NAME SECONDS SIGNAL...: the first signal, the next one when it still runs after so many
+# seconds, the one after that GRACE_SECONDS later. Returns when it and its wrapper have ended;
+# fails when they do not.
 stop_one() {
-    local name=$1 seconds=$2 signal=$3 last=$4 pid sent='' begun=$SECONDS
+    local name=$1 waited=0 wait=$2 first=$3 sent=no deadline
+    shift 2
+    deadline=$((SECONDS + wait))
     while is_held "$name"; do
-        if pid=$(pid_of "$name"); then
-            if [ -z "$sent" ]; then
-                kill -s "$signal" "$pid" 2>/dev/null || true
-                sent=$signal
-            elif [ "$sent" = "$signal" ] && [ $((SECONDS - begun)) -ge "$seconds" ]; then
-                say "$name of $TASK, pid $pid, still runs after $seconds seconds: SIG$last"
-                kill -s "$last" "$pid" 2>/dev/null || true
-                sent=$last
+        # What has just been started is on record in a moment.
+        if [ "$sent" = no ] && send "$name" "$1"; then
+            sent=yes
+            [ "$1" = "$first" ] || say "$name of $TASK still runs after $waited seconds: SIG$1"
+        elif [ "$SECONDS" -ge "$deadline" ]; then
+            if [ $# = 1 ]; then
+                complain "$RUN/$name.lock is still held; fuser $RUN/$name.lock shows by whom"
+                return 1
             fi
-        fi
-        if [ $((SECONDS - begun)) -gt $((seconds + GRACE_SECONDS)) ]; then
-            complain "$RUN/$name.lock is still held; fuser $RUN/$name.lock shows by whom"
-            return 1
+            shift
+            sent=no
+            waited=$((waited + wait)) wait=$GRACE_SECONDS
+            deadline=$((SECONDS + wait))
         fi
         sleep 0.1
     done

@@ -7,9 +7,10 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use postgres::{Client, Config, NoTls};
+use rustix::process::Signal;
 use testkit::{Flavor, Launch, MysqlServer, PgServer, Program, TaskFiles, wait_until};
 
-use crate::rig::{Ran, SOON, Site, runs, script};
+use crate::rig::{Ran, SOON, Site, runs, script, signal};
 
 /// The value in quotes of the line that `init` and `status` print.
 fn connect_string(ran: &Ran) -> String {
@@ -140,6 +141,55 @@ fn a_staging_server_lives_as_long_as_it_should() {
     staging_db(&["destroy", "--yes"]).assert(0, &["is gone"]);
     assert!(!runs(pid) && !site.exists("staging_db"));
     site.monitor().assert(0, &[]);
+}
+
+/// Whatever a hung server's processes do, they are gone, and what was committed is there.
+#[test]
+fn a_staging_server_that_hangs_is_killed_with_its_processes() {
+    let site = Site::new(&TaskFiles::builder());
+    let made = site.run("staging_db.sh", &["init"]);
+    made.assert(0, &[]);
+    let server = connect_string(&made);
+    let start = || {
+        site.run("staging_db.sh", &["start"])
+            .assert(0, &["started, pid"]);
+    };
+    let stop = || site.run("staging_db.sh", &["stop", "--timeout", "1"]);
+    start();
+    let mut client = try_connect(&server).unwrap();
+    client
+        .batch_execute("create table kept as select 'here' as v")
+        .unwrap();
+    let of_client = |client: &mut Client| -> i32 {
+        let row = client.query_one("select pg_backend_pid()", &[]).unwrap();
+        row.get(0)
+    };
+    let (postmaster, backend) = (site.pid("staging_db"), of_client(&mut client));
+    for pid in [backend, postmaster] {
+        signal(pid, Signal::STOP);
+    }
+    stop().assert(
+        0,
+        &[
+            "after 1 seconds: SIGQUIT",
+            "after 11 seconds: SIGKILL",
+            "stopped",
+        ],
+    );
+    assert!(!runs(postmaster) && !runs(backend));
+    site.wait_exit("staging_db", 137);
+
+    // The server has died, and one of its processes hangs and keeps the lock.
+    start();
+    let mut client = try_connect(&server).unwrap();
+    let backend = of_client(&mut client);
+    signal(backend, Signal::STOP);
+    site.lose("staging_db");
+    stop().assert(0, &["SIGKILL", "stopped"]);
+    assert!(!runs(backend));
+
+    start();
+    assert_eq!(value(&server, "select v from kept"), "here");
 }
 
 /// The files by which PostgreSQL knows that it runs already.
