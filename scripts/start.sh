@@ -119,7 +119,7 @@ report() {
 }
 
 main() {
-    local tasks=() failed=0 task
+    local tasks=() failed=0 task name
     NAMES=(miner loader) BIN='' LOG_SIZE='' LOG_FILES=''
     while [ $# -gt 0 ]; do
         case $1 in
@@ -143,7 +143,10 @@ main() {
         shift
     done
     [[ ${NAMES[0]} =~ ^(miner|loader)$ ]] || usage_error "--only ${NAMES[0]}: miner or loader?"
-    [ -z "$BIN" ] || [ -x "$BIN/binlog_miner" ] || usage_error "--bin $BIN: there is no binlog_miner"
+    # find_programs would go on with another folder.
+    for name in ${BIN:+binlog_miner binlog_loader}; do
+        { [ -f "$BIN/$name" ] && [ -x "$BIN/$name" ]; } || usage_error "--bin $BIN: there is no $name"
+    done
     [ -z "$LOG_SIZE" ] || bytes_of "$LOG_SIZE" >/dev/null || usage_error "--log-size $LOG_SIZE is no size such as 10M"
     [[ ${LOG_FILES:-1} =~ ^[1-9][0-9]{0,3}$ ]] || usage_error "--log-files $LOG_FILES is no number from 1 on"
     [ ${#tasks[@]} -gt 0 ] || tasks=(.)

@@ -252,6 +252,18 @@ fn an_end_on_a_full_disk_is_on_record() {
 }
 
 #[test]
+fn a_folder_without_both_programs_is_refused() {
+    let site = Site::new(&TaskFiles::builder());
+    let bin = site.stand_ins();
+    site.remove("bin/binlog_loader");
+    let start = || site.run("start.sh", &["--bin", &bin, "--only", "miner"]);
+    start().assert(2, &[&bin, "there is no binlog_loader"]);
+    fs::create_dir(site.directory().join("bin/binlog_loader")).unwrap();
+    start().assert(2, &[&bin, "there is no binlog_loader"]);
+    assert!(!site.exists("run"));
+}
+
+#[test]
 fn only_what_was_logged_since_the_start_is_quoted() {
     let site = Site::new(&TaskFiles::builder());
     let bin = site.stand_ins();
