@@ -38,21 +38,21 @@ HELP
 readonly LOG_BYTES=1048576
 
 # What was done, to the log and to cron's mail. The control lock is held.
-record() {
+report() {
     local log=$TASK/monitor.log
     if [ -e "$log" ] && [ "$(stat -c %s -- "$log")" -ge "$LOG_BYTES" ]; then
         mv -f -- "$log" "$log.1"
     fi
-    printf '%s %s\n' "$(now)" "$*" >>"$log" || true
+    printf '%s %s\n' "$(now)" "$*" 2>/dev/null >>"$log" || true
     say "$TASK: $*"
 }
 
 # An end that a restart does not help against is told of once.
 tell_once() {
     local name=$1 code=$2 time=$3
-    [ "$(cat -- "$RUN/$name.told" 2>/dev/null)" != "$code $time" ] || return 0
-    record "$name ended at $time with exit code $code ($(meaning "$code")) and stays down until start.sh: $(last_error "$name")"
-    write_file "$RUN/$name.told" "$code $time"
+    [ "$(record_of "$RUN/$name.told")" != "$code $time" ] || return 0
+    report "$name ended at $time with exit code $code ($(meaning "$code")) and stays down until start.sh: $(last_error "$name")"
+    record "$RUN/$name.told" "$code $time"
 }
 
 # keep NAME: starts it again if it should run and does not.
@@ -70,9 +70,9 @@ keep() {
         fi
     fi
     if launch "$name"; then
-        record "$name $why: started again, pid $(pid_of "$name" || echo gone)"
+        report "$name $why: started again, pid $(pid_of "$name" || echo gone)"
     else
-        record "$name $why and cannot be started"
+        report "$name $why and cannot be started"
         return 1
     fi
 }

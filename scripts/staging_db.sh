@@ -24,7 +24,8 @@ owner and root can enter; it has no TCP port. Commits are durable.
   --database NAME  init: the database (default: the task's folder name and _staging). It is
                    also the task's name on the target, unless [task] name is set.
   --timeout N      start, stop: seconds to wait (default 60); then stop ends it without a
-                   checkpoint, which loses nothing and makes the next start longer
+                   checkpoint, and 10 seconds later with SIGKILL, which loses nothing and
+                   makes the next start longer
   --yes            destroy without asking
   --help           this text
 
@@ -139,6 +140,11 @@ init() {
 }
 
 require_ours() {
+    local folder
+    folder=$(staging_folder)
+    if [ -d "$folder" ]; then
+        may_read "$folder" "$folder" || exit 1
+    fi
     is_staging_ours || die "$(staging_folder) is not there, or not made by staging_db.sh: see staging_db.sh init"
 }
 
@@ -155,8 +161,8 @@ stop() {
     rm -f -- "$RUN/staging_db.wanted"
     release_control
     if is_held staging_db; then
-        # Its last signal is an immediate shutdown: SIGKILL would leave its children for a moment.
-        stop_one staging_db "$1" INT QUIT
+        # An immediate shutdown before SIGKILL: it ends its children and cleans up.
+        stop_one staging_db "$1" INT QUIT KILL
         say "the staging database of $TASK stopped"
     else
         say "the staging database of $TASK does not run"
@@ -181,20 +187,37 @@ status() {
     fi
 }
 
-destroy() {
-    local folder answer name
-    folder=$(staging_folder)
-    for name in miner loader; do
+# Nobody starts or stops anything until the end of this script, or release_control.
+control() {
+    take_control 30 || die "another script is at work on $TASK"
+}
+
+require_stopped() {
+    local name
+    for name in "$@"; do
         ! is_held "$name" || die "the $name of $TASK runs: stop it first with stop.sh"
     done
+}
+
+destroy() {
+    local folder answer
+    folder=$(staging_folder)
+    require_stopped miner loader
+    # Nobody may be there to answer: monitor.sh goes on meanwhile.
     if [ "$2" != yes ]; then
         printf '%s goes, with what is staged in it. What the target has not got is mined again,\nas long as the source keeps its binlog. Type yes: ' "$folder"
         read -r answer || answer=
         [ "$answer" = yes ] || die 'left as it is'
     fi
+    control
+    require_stopped miner loader
     stop "$1"
+    # The stop was not under control to its end.
+    control
+    require_stopped miner loader staging_db
+    require_ours
     rm -rf -- "$folder"
-    rm -f -- "$RUN"/staging_db.{pid,exit,told,lock} "$TASK"/staging_db.log{,.*}
+    rm -f -- "$RUN"/staging_db.{pid,exit,begin,told,lock} "$TASK"/staging_db.log{,.*}
     say "$folder is gone"
 }
 
@@ -230,7 +253,7 @@ main() {
         return
     fi
     open_own_task "$TASK" || exit 1
-    take_control 30 || die "another script is at work on $TASK"
+    [ "$command" = destroy ] || control
     case $command in
     init) init "$user" "$database" ;;
     start) start "$timeout" ;;

@@ -38,10 +38,12 @@ readonly STOP_SECONDS=90
 # A program that its configuration stops ends within this time.
 readonly WATCH_SECONDS=1
 
+# What is remembered already needs no space on a full disk.
 remember() {
-    write_file "$RUN/options" "bin=$1
+    local text="bin=$1
 log_size=$2
 log_files=$3"
+    [ "$(cat -- "$RUN/options" 2>/dev/null)" = "$text" ] || write_file "$RUN/options" "$text"
 }
 
 # A program that stop.sh is stopping is waited for: it would end, and nobody would start it.
@@ -117,7 +119,7 @@ report() {
 }
 
 main() {
-    local tasks=() failed=0 task
+    local tasks=() failed=0 task name
     NAMES=(miner loader) BIN='' LOG_SIZE='' LOG_FILES=''
     while [ $# -gt 0 ]; do
         case $1 in
@@ -141,7 +143,10 @@ main() {
         shift
     done
     [[ ${NAMES[0]} =~ ^(miner|loader)$ ]] || usage_error "--only ${NAMES[0]}: miner or loader?"
-    [ -z "$BIN" ] || [ -x "$BIN/binlog_miner" ] || usage_error "--bin $BIN: there is no binlog_miner"
+    # find_programs would go on with another folder.
+    for name in ${BIN:+binlog_miner binlog_loader}; do
+        { [ -f "$BIN/$name" ] && [ -x "$BIN/$name" ]; } || usage_error "--bin $BIN: there is no $name"
+    done
     [ -z "$LOG_SIZE" ] || bytes_of "$LOG_SIZE" >/dev/null || usage_error "--log-size $LOG_SIZE is no size such as 10M"
     [[ ${LOG_FILES:-1} =~ ^[1-9][0-9]{0,3}$ ]] || usage_error "--log-files $LOG_FILES is no number from 1 on"
     [ ${#tasks[@]} -gt 0 ] || tasks=(.)

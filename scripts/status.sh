@@ -21,7 +21,7 @@ HELP
 # shellcheck source=lib/task.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib/task.sh"
 
-since() { date -u -r "$1" +%Y-%m-%dT%H:%M:%SZ; }
+since() { date -u -d "@$(stat -c %Y -- "$1")" +%Y-%m-%dT%H:%M:%SZ; }
 
 # show NAME: one line. Fails when it should run and does not.
 show() {
@@ -35,7 +35,7 @@ show() {
     state='not started'
     if read -r code time < <(exit_of "$name"); then
         state="ended at $time with exit code $code ($(meaning "$code"))"
-    elif [ -e "$RUN/$name.pid" ]; then
+    elif has_record "$RUN/$name.pid"; then
         state='gone, with its machine or its wrapper'
     fi
     if [ -e "$RUN/$name.wanted" ]; then
@@ -53,6 +53,9 @@ show() {
 show_task() {
     local folder failed=0 name
     open_task "$1" || return 1
+    if [ -e "$RUN" ]; then
+        may_read "$RUN" "run/ of $TASK" || return 1
+    fi
     printf '%s\n' "$TASK"
     if [ -e "$TASK/staging_db" ]; then
         show staging_db || failed=1

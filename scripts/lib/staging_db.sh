@@ -63,17 +63,47 @@ staging_command() {
     STOP_SIGNAL=INT
 }
 
-# After a crash of the machine postmaster.pid may name a pid that another process of the same
-# user has by now; PostgreSQL takes that for itself and refuses to start. A postmaster works in
-# its data directory, so that one that does not is none. Nothing of ours runs when this is
-# called, and PostgreSQL's shared memory tells it of what is left of another's.
+# After a crash of the machine postmaster.pid and the lock file of the socket may name a pid that
+# another process of the same user has by now, or be empty; PostgreSQL takes that for itself, or
+# for a server that starts, and refuses for ever. A postmaster works in its data directory, so
+# that one that does not is none. Nothing of ours runs when this is called, and PostgreSQL's
+# shared memory tells it of what is left of another's.
 clear_recycled_pid() {
-    local data pid
+    local folder file pid
+    folder=$(staging_folder)
+    for file in "$folder/data/postmaster.pid" "$folder/.s.PGSQL.$STAGING_PORT.lock"; do
+        [ -f "$file" ] || continue
+        pid=
+        read -r pid 2>/dev/null <"$file" || true
+        if ! [ -s "$file" ] ||
+            { [[ $pid =~ ^[1-9][0-9]*$ ]] && [ -e "/proc/$pid" ] && ! [ "/proc/$pid/cwd" -ef "$folder/data" ]; }; then
+            rm -f -- "$file"
+        fi
+    done
+}
+
+# kill_staging: SIGKILL for the server and for its processes, which go on without it where they
+# hang, too: its children and, where it has died, what works in its data directory with our lock
+# (supervise.sh: descriptor 9). Fails when there is none.
+kill_staging() {
+    local data process server='' line fields failed=1
     data=$(staging_folder)/data
-    read -r pid 2>/dev/null <"$data/postmaster.pid" || return 0
-    if [[ $pid =~ ^[1-9][0-9]*$ ]] && [ -e "/proc/$pid" ] && ! [ "/proc/$pid/cwd" -ef "$data" ]; then
-        rm -f -- "$data/postmaster.pid"
+    if server=$(pid_of staging_db); then
+        # It starts no more, and as it does not wait for them, their pids remain theirs.
+        kill -s STOP "$server" 2>/dev/null || true
     fi
+    for process in /proc/[0-9]*; do
+        { read -r line <"$process/stat"; } 2>/dev/null || continue
+        read -ra fields <<<"${line##*) }"
+        if [ "${fields[1]}" = "$server" ] ||
+            { [ "$process/cwd" -ef "$data" ] && [ "$process/fd/9" -ef "$RUN/staging_db.lock" ]; }; then
+            kill -s KILL "${process#/proc/}" 2>/dev/null && failed=0
+        fi
+    done
+    if [ "$(pid_of staging_db)" = "$server" ] && [ -n "$server" ]; then
+        kill -s KILL "$server" 2>/dev/null && failed=0
+    fi
+    return "$failed"
 }
 
 # Whether the server answers.

@@ -56,7 +56,7 @@ keep_log
 "$@" </dev/null >&7 2>&7 7>&- 8<&- &
 PROGRAM=$!
 # Until it is waited for its pid is its own.
-write_file "$RUN/$NAME.pid" "$PROGRAM $(born "$PROGRAM")"
+record "$RUN/$NAME.pid" "$PROGRAM $(born "$PROGRAM")"
 
 while is_running "$PROGRAM"; do
     if ! is_running "$WRITER"; then
@@ -74,4 +74,4 @@ DEADLINE=$((SECONDS + DRAIN_SECONDS))
 while is_running "$WRITER" && [ "$SECONDS" -lt "$DEADLINE" ]; do
     sleep 0.05
 done
-write_file "$RUN/$NAME.exit" "$CODE $(now)"
+record "$RUN/$NAME.exit" "$CODE $(now)"

@@ -6,9 +6,13 @@
 #   NAME.lock     locked (flock) as long as the wrapper or the program lives: no second copy
 #   NAME.pid      pid, start time and boot id of the program: no other process is taken for it
 #   NAME.exit     exit code and time of its last end
+#   NAME.begin    inode and size of its log when it was started: what came before is not of this start
 #   NAME.told     the end that monitor.sh has told of and does not restart after
 #   options       where the programs are and how their logs rotate, as start.sh was told
 #   control.lock  locked while one of the scripts decides what to start
+#
+# NAME.pid, NAME.exit, NAME.begin and NAME.told are records: where the disk has no space for such
+# a file, it is a symbolic link to its own text, which is kept with the name and takes no space.
 #
 # shellcheck shell=bash
 
@@ -42,7 +46,20 @@ usage_error() {
 
 # write_file FILE TEXT: whole or not at all.
 write_file() {
-    printf '%s\n' "$2" >"$1.new" && mv "$1.new" "$1"
+    printf '%s\n' "$2" >"$1.new" && mv -T -- "$1.new" "$1"
+}
+
+# record FILE TEXT: the same for one short line, on a full disk, too.
+record() {
+    write_file "$1" "$2" 2>/dev/null || { ln -sfn -- "$2" "$1.new" && mv -T -- "$1.new" "$1"; }
+}
+
+# has_record FILE: whether there is one.
+has_record() { [ -e "$1" ] || [ -L "$1" ]; }
+
+# record_of FILE: the text of a record; fails if there is none.
+record_of() {
+    if [ -L "$1" ]; then readlink -- "$1"; else cat -- "$1" 2>/dev/null; fi
 }
 
 # --- the task ----------------------------------------------------------------------
@@ -55,6 +72,7 @@ open_task() {
         complain "$1 is no directory"
         return 1
     }
+    may_read "$TASK" "$TASK" || return 1
     CONFIG=
     for name in my.cfg my.cnf; do
         if [ -e "$TASK/$name" ]; then
@@ -67,6 +85,14 @@ open_task() {
         return 1
     }
     RUN=$TASK/run
+}
+
+# may_read FOLDER WHAT: says so where this user may not: what is in it would seem not to be there.
+may_read() {
+    if ! [ -x "$1" ]; then
+        complain "$2 cannot be read by $(id -un): run this as its owner $(stat -c %U -- "$1")"
+        return 1
+    fi
 }
 
 # open_own_task DIRECTORY: the same, for what starts or stops something: as the user who did
@@ -147,22 +173,45 @@ born() {
 # since is none.
 pid_of() {
     local pid rest
-    read -r pid rest 2>/dev/null <"$RUN/$1.pid" || return 1
+    read -r pid rest < <(record_of "$RUN/$1.pid") || return 1
     [[ $pid =~ ^[1-9][0-9]*$ ]] && [ "$(born "$pid")" = "$rest" ] && printf '%s\n' "$pid"
 }
 
 # exit_of NAME: code and time of its last end; fails if there is none on record.
 exit_of() {
     local code time
-    read -r code time 2>/dev/null <"$RUN/$1.exit" || return 1
+    read -r code time < <(record_of "$RUN/$1.exit") || return 1
     [[ $code =~ ^[0-9]+$ ]] && printf '%s %s\n' "$code" "$time"
 }
 
-# last_error NAME: the last error in its log, for a message.
+# log_since_start NAME: its log from its last start on, what was rotated since included.
+log_since_start() {
+    local log=$TASK/$1.log inode='' size='' found number=0 begun=no
+    read -r inode size < <(record_of "$RUN/$1.begin") || true
+    while [ -e "$log.$((number + 1))" ]; do
+        number=$((number + 1))
+    done
+    for (( ; number >= 0; number--)); do
+        found=$log
+        [ "$number" = 0 ] || found=$log.$number
+        if [ "$begun" = no ] && [ "$(stat -Lc %i -- "$found" 2>/dev/null)" = "$inode" ]; then
+            begun=yes
+            tail -c "+$((size + 1))" -- "$found"
+        elif [ "$begun" = yes ]; then
+            cat -- "$found"
+        fi
+    done 2>/dev/null
+    # Rotated so often that everything is of this start, or not started by these scripts.
+    [ "$begun" = yes ] || cat -- "$log.1" "$log" 2>/dev/null
+}
+
+# last_error NAME: the last error in its log since its start, else its last line, for a message.
 last_error() {
-    local line
-    line=$({ cat -- "$TASK/$1.log.1" "$TASK/$1.log"; } 2>/dev/null | tail -n 200 | grep -aE ' ERROR |FATAL: ' | tail -n 1)
-    printf '%s\n' "${line:-see $TASK/$1.log}"
+    local lines error
+    lines=$(log_since_start "$1" | tail -n 200 | tr -d '\0' | grep -a . || true)
+    error=$(printf '%s\n' "$lines" | grep -aE ' ERROR |FATAL: ' | tail -n 1 || true)
+    [ -n "$error" ] || error=${lines##*$'\n'}
+    printf '%s\n' "${error:-nothing in $TASK/$1.log since its start}"
 }
 
 # meaning CODE: what an exit code says, for a message.
@@ -203,13 +252,14 @@ launch() {
         complain "$TASK/$name.log cannot be written: make it a file that $(id -un) may write, on a disk with space"
         return 1
     }
-    rm -f -- "$RUN/$name".{exit,told,pid}
+    rm -f -- "$RUN/$name".{exit,told,pid,begin}
+    record "$RUN/$name.begin" "$(stat -Lc '%i %s' -- "$TASK/$name.log")" || true
     setsid "$SCRIPTS/lib/supervise.sh" "$TASK" "$name" "$STOP_SIGNAL" \
         "$(option log_size "$DEFAULT_LOG_SIZE")" "$(option log_files "$DEFAULT_LOG_FILES")" "${COMMAND[@]}" \
         </dev/null >>"$TASK/$name.log" 2>&1 {CONTROL}>&- &
-    until [ -e "$RUN/$name.pid" ]; do
+    until has_record "$RUN/$name.pid"; do
         if [ "$SECONDS" -ge "$deadline" ] || ! kill -0 $! 2>/dev/null; then
-            [ -e "$RUN/$name.exit" ] && return 0
+            has_record "$RUN/$name.exit" && return 0
             complain "$name of $TASK did not start: $(tail -n 1 -- "$TASK/$name.log")"
             return 1
         fi
@@ -217,24 +267,38 @@ launch() {
     done
 }
 
-# stop_one NAME SECONDS SIGNAL LAST_SIGNAL: SIGNAL, and LAST_SIGNAL when it still runs after so
-# many seconds. Returns when it and its wrapper have ended; fails when they do not.
+# send NAME SIGNAL: to the program, SIGKILL to all processes of staging_db, for which
+# lib/staging_db.sh is sourced. Fails when none runs.
+send() {
+    local pid
+    if [ "$1 $2" = 'staging_db KILL' ]; then
+        kill_staging
+    else
+        pid=$(pid_of "$1") && kill -s "$2" "$pid" 2>/dev/null
+    fi
+}
+
+# stop_one NAME SECONDS SIGNAL...: the first signal, the next one when it still runs after so many
+# seconds, the one after that GRACE_SECONDS later. Returns when it and its wrapper have ended;
+# fails when they do not.
 stop_one() {
-    local name=$1 seconds=$2 signal=$3 last=$4 pid sent='' begun=$SECONDS
+    local name=$1 waited=0 wait=$2 first=$3 sent=no deadline
+    shift 2
+    deadline=$((SECONDS + wait))
     while is_held "$name"; do
-        if pid=$(pid_of "$name"); then
-            if [ -z "$sent" ]; then
-                kill -s "$signal" "$pid" 2>/dev/null || true
-                sent=$signal
-            elif [ "$sent" = "$signal" ] && [ $((SECONDS - begun)) -ge "$seconds" ]; then
-                say "$name of $TASK, pid $pid, still runs after $seconds seconds: SIG$last"
-                kill -s "$last" "$pid" 2>/dev/null || true
-                sent=$last
+        # What has just been started is on record in a moment.
+        if [ "$sent" = no ] && send "$name" "$1"; then
+            sent=yes
+            [ "$1" = "$first" ] || say "$name of $TASK still runs after $waited seconds: SIG$1"
+        elif [ "$SECONDS" -ge "$deadline" ]; then
+            if [ $# = 1 ]; then
+                complain "$RUN/$name.lock is still held; fuser $RUN/$name.lock shows by whom"
+                return 1
             fi
-        fi
-        if [ $((SECONDS - begun)) -gt $((seconds + GRACE_SECONDS)) ]; then
-            complain "$RUN/$name.lock is still held; fuser $RUN/$name.lock shows by whom"
-            return 1
+            shift
+            sent=no
+            waited=$((waited + wait)) wait=$GRACE_SECONDS
+            deadline=$((SECONDS + wait))
         fi
         sleep 0.1
     done

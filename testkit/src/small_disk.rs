@@ -40,7 +40,7 @@ impl SmallDisk {
     ///
     /// # Panics
     /// When the system does not permit it: only root may mount.
-    pub(crate) fn mount(directory: &Path, bytes: u64) -> Self {
+    pub fn mount(directory: &Path, bytes: u64) -> Self {
         let scratch = scratch::directory("disk");
         let log = scratch.path().join("log");
         let mut command = RunAs::Caller.command(Path::new("unshare"));
@@ -72,7 +72,10 @@ impl SmallDisk {
     }
 
     /// The disk as this process sees it.
-    pub(crate) fn path(&self) -> PathBuf {
+    ///
+    /// # Panics
+    /// When it was mounted on a relative path.
+    pub fn path(&self) -> PathBuf {
         let root = PathBuf::from(format!("/proc/{}/root", self.holder.pid()));
         let inner = self
             .mounted_on

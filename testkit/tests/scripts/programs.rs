@@ -1,10 +1,13 @@
 //! Starting, stopping and watching both programs.
 
 use std::fs::{self, File};
+use std::io::Write as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 
 use rustix::fs::{FlockOperation, flock};
 use testkit::{
-    Flavor, Launch, MysqlServer, PgServer, TaskBuilder, TaskFiles, binary, holds_within, wait_until,
+    Flavor, Launch, MysqlServer, PgServer, SmallDisk, TaskBuilder, TaskFiles, binary, holds_within,
+    wait_until,
 };
 
 use crate::rig::{Ran, SOON, Site, runs, script, stat};
@@ -102,6 +105,47 @@ fn what_was_killed_is_started_again_once_and_what_was_stopped_is_not() {
 }
 
 #[test]
+fn a_changed_table_list_is_taken_up_on_reload() {
+    let servers = Servers::start();
+    servers
+        .source
+        .sql("create table shop.u (id int primary key)");
+    servers
+        .pg
+        .sql("target", "create table u (id integer primary key)");
+    let site = Site::new(&servers.config().tables(&["t"]));
+    let reload = || site.run("reload.sh", &[]);
+    reload().assert(1, &["start.sh has not been run"]);
+    site.start(&[]).assert(0, &[]);
+    servers.assert_replicates(1);
+
+    site.write("loader_table_list.txt", "t\nu\n");
+    reload().assert(0, &["miner of", "loader of", "reads its table list again"]);
+    for name in ["miner.log", "loader.log"] {
+        wait_until(SOON, "the list to be read again", || {
+            site.read(name)
+                .contains("table list read again: it has changed")
+        });
+    }
+    wait_until(SOON, "the new table to be mined", || {
+        site.read("miner.log").contains("newly listed")
+    });
+    servers.source.sql("insert into shop.u values (1)");
+    wait_until(SOON, "the new table's row on the target", || {
+        servers.pg.value("target", "select count(*) from u") == "1"
+    });
+
+    // One is told though the other does not run.
+    site.run("stop.sh", &["--only", "miner"]).assert(0, &[]);
+    site.write("loader_table_list.txt", "t\n");
+    reload().assert(1, &["miner of", "does not run", "loader of"]);
+    wait_until(SOON, "the list to be read a second time", || {
+        site.read("loader.log").matches("it has changed").count() == 2
+    });
+    assert_eq!(site.copies("loader"), 1);
+}
+
+#[test]
 fn an_end_that_needs_an_operator_is_told_once_and_waits_for_start() {
     let servers = Servers::start();
     let site = Site::new(&servers.config());
@@ -155,6 +199,142 @@ fn a_wrong_configuration_is_told_by_start_and_once_by_monitor() {
     let second = site.monitor();
     second.assert(1, &[]);
     assert_eq!(second.stdout, "");
+}
+
+/// The folder `run` is on the disk; the rest of the task is not, for the test's own files.
+#[test]
+fn an_end_on_a_full_disk_is_on_record() {
+    let mounted_on = tempfile::tempdir().unwrap();
+    let disk = SmallDisk::mount(mounted_on.path(), 1 << 20);
+    let site = Site::new(&TaskFiles::builder());
+    std::os::unix::fs::symlink(disk.path(), site.directory().join("run")).unwrap();
+    let bin = site.stand_ins();
+    site.run("start.sh", &["--bin", &bin])
+        .assert(0, &["runs, pid"]);
+
+    let filler = disk.path().join("all_of_it");
+    let mut file = File::create(&filler).unwrap();
+    while file.write_all(&[0; 4096]).is_ok() {}
+    site.write("miner.code", "3");
+    site.write("loader.code", "1");
+    site.wait_exit("miner", 3);
+    site.wait_exit("loader", 1);
+    site.remove("loader.code");
+    site.monitor().assert(
+        1,
+        &[
+            "exit code 3",
+            "until start.sh",
+            "loader ended",
+            "exit code 1",
+            "started again",
+        ],
+    );
+    let second = site.monitor();
+    second.assert(1, &[]);
+    assert_eq!(second.stdout, "");
+    assert_eq!(site.read("miner.begun").lines().count(), 1);
+    assert_eq!(site.read("loader.begun").lines().count(), 2);
+    site.run("status.sh", &["--brief"])
+        .assert(1, &["waits for start.sh", "loader     runs since 2"]);
+    let pid = site.pid("loader");
+    site.run("stop.sh", &[])
+        .assert(0, &["loader of", "stopped"]);
+    assert!(!runs(pid));
+    site.run("start.sh", &[])
+        .assert(1, &["miner of", "exit code 3", "loader of", "runs, pid"]);
+
+    drop(file);
+    fs::remove_file(&filler).unwrap();
+    site.remove("miner.code");
+    site.run("start.sh", &[]).assert(0, &["runs, pid"]);
+    assert!(fs::read_to_string(site.directory().join("run/miner.pid")).is_ok());
+}
+
+#[test]
+fn a_folder_without_both_programs_is_refused() {
+    let site = Site::new(&TaskFiles::builder());
+    let bin = site.stand_ins();
+    site.remove("bin/binlog_loader");
+    let start = || site.run("start.sh", &["--bin", &bin, "--only", "miner"]);
+    start().assert(2, &[&bin, "there is no binlog_loader"]);
+    fs::create_dir(site.directory().join("bin/binlog_loader")).unwrap();
+    start().assert(2, &[&bin, "there is no binlog_loader"]);
+    assert!(!site.exists("run"));
+}
+
+#[test]
+fn only_what_was_logged_since_the_start_is_quoted() {
+    let site = Site::new(&TaskFiles::builder());
+    let bin = site.stand_ins();
+    let old = "2026-01-01T00:00:00.000Z ERROR binlog_miner: of last week\n";
+    site.write("miner.log", old);
+    site.write("miner.code", "2");
+    let start = |says: &str, quoted: &str| {
+        site.write("miner.says", says);
+        let args = ["--bin", &bin, "--only", "miner", "--log-size", "1K"];
+        for ran in [site.run("start.sh", &args), site.monitor()] {
+            ran.assert(1, &["exit code 2", quoted]);
+            let said = ran.stdout + &ran.stderr;
+            assert!(!said.contains("last week"), "{said}");
+        }
+        site.run("status.sh", &["--brief"]).assert(1, &[quoted]);
+    };
+    start("", "nothing in");
+    start("a note\nanother one\n", "another one");
+    let more = "2026-01-01T00:00:00.000Z INFO binlog_miner: and so on\n".repeat(100);
+    let error = "2026-01-01T00:00:00.000Z ERROR binlog_miner: of today\n";
+    // Rotated since, as often as the log has more than 1 KB.
+    start(&format!("{error}{more}"), "of today");
+    assert!(site.exists("miner.log.4"));
+    start("once more\n", "once more");
+}
+
+#[test]
+fn what_another_user_may_not_read_is_not_taken_for_stopped() {
+    let site = Site::new(&TaskFiles::builder());
+    let bin = site.stand_ins();
+    site.run("start.sh", &["--bin", &bin])
+        .assert(0, &["runs, pid"]);
+    fs::create_dir(site.directory().join("staging_db")).unwrap();
+    let as_other = |name: &str, arg: &str| {
+        let launch = if rustix::process::geteuid().is_root() {
+            Launch::new("setpriv")
+                .arg("--reuid=65534")
+                .arg("--regid=65534")
+                .arg("--clear-groups")
+                .arg("--")
+                .arg(script(name))
+        } else {
+            Launch::new(script(name))
+        };
+        Ran::wait(launch.arg(arg).arg(site.directory()).start())
+    };
+    let shut = |name: &str, mode: u32| {
+        let path = site.directory().join(name);
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    };
+    // Root is another user; everybody else is shut out of his own folder.
+    let closed = if rustix::process::geteuid().is_root() {
+        0o700
+    } else {
+        0
+    };
+    for (folder, script, arg, what) in [
+        ("run", "status.sh", "--brief", "run/ of "),
+        ("staging_db", "staging_db.sh", "status", "staging_db"),
+        ("", "status.sh", "--brief", ""),
+    ] {
+        let mode = fs::metadata(site.directory().join(folder)).unwrap().mode();
+        shut(folder, closed);
+        let ran = as_other(script, arg);
+        shut(folder, mode);
+        ran.assert(1, &[what, "cannot be read by", "run this as its owner"]);
+        assert_eq!(ran.stdout, "");
+    }
+    fs::remove_dir(site.directory().join("staging_db")).unwrap();
+    site.run("status.sh", &["--brief"])
+        .assert(0, &["miner      runs since"]);
 }
 
 #[test]
@@ -305,6 +485,7 @@ fn every_script_explains_itself_and_refuses_what_it_does_not_know() {
         "stop.sh",
         "monitor.sh",
         "status.sh",
+        "reload.sh",
         "staging_db.sh",
         "rotate_log.sh",
     ] {

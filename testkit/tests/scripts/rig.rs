@@ -1,6 +1,7 @@
 //! A task in a directory, the scripts run on it, and what runs because of them.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -109,13 +110,48 @@ impl Site {
         self.files.directory()
     }
 
-    /// A file of the task, `run/miner.exit`; empty when there is none.
+    /// A file of the task, `run/miner.exit`, which may be a link to its own text; empty when
+    /// there is none.
     pub(crate) fn read(&self, name: &str) -> String {
-        fs::read_to_string(self.directory().join(name)).unwrap_or_default()
+        let path = self.directory().join(name);
+        fs::read_link(&path)
+            .map(|text| text.to_str().unwrap().to_owned())
+            .or_else(|_| fs::read_to_string(&path))
+            .unwrap_or_default()
     }
 
     pub(crate) fn exists(&self, name: &str) -> bool {
-        self.directory().join(name).exists()
+        fs::symlink_metadata(self.directory().join(name)).is_ok()
+    }
+
+    /// A folder with programs in place of both that write to their logs, run until the task has
+    /// a file `miner.code` or `loader.code`, and end with the exit code in it.
+    pub(crate) fn stand_ins(&self) -> String {
+        let folder = self.directory().join("bin");
+        fs::create_dir(&folder).unwrap();
+        for name in ["miner", "loader"] {
+            let path = folder.join(format!("binlog_{name}"));
+            let text = format!(
+                "#!/bin/sh\necho begun >>{name}.begun\ncat {name}.says\n\
+                 until [ -e {name}.code ]; do sleep 0.05; done\nexit $(cat {name}.code)\n"
+            );
+            fs::write(&path, text).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+            self.write(&format!("{name}.says"), "");
+        }
+        folder.to_str().unwrap().to_owned()
+    }
+
+    /// Writes a file of the task, whole.
+    pub(crate) fn write(&self, name: &str, text: &str) {
+        let path = self.directory().join(name);
+        let new = path.with_extension("new");
+        fs::write(&new, text).unwrap();
+        fs::rename(&new, &path).unwrap();
+    }
+
+    pub(crate) fn remove(&self, name: &str) {
+        fs::remove_file(self.directory().join(name)).unwrap();
     }
 
     /// Runs a script with these arguments, the task's directory the last of them.

@@ -1,13 +1,16 @@
 //! The private staging server.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::Write as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
+use std::process::{Command, Stdio};
 
 use postgres::{Client, Config, NoTls};
+use rustix::process::Signal;
 use testkit::{Flavor, Launch, MysqlServer, PgServer, Program, TaskFiles, wait_until};
 
-use crate::rig::{Ran, SOON, Site, runs};
+use crate::rig::{Ran, SOON, Site, runs, script, signal};
 
 /// The value in quotes of the line that `init` and `status` print.
 fn connect_string(ran: &Ran) -> String {
@@ -87,6 +90,17 @@ fn a_staging_server_lives_as_long_as_it_should() {
     assert_eq!(value(&server, "select v from kept"), "here");
     assert!(stranger.exit_status().is_none());
 
+    // Lost before what they hold was on disk.
+    site.lose("staging_db");
+    for name in LOCK_FILES {
+        fs::write(site.directory().join(name), "").unwrap();
+    }
+    wait_until(SOON, "the server to be started again", || {
+        site.monitor();
+        try_connect(&server).is_ok()
+    });
+    assert_eq!(value(&server, "select v from kept"), "here");
+
     // Stopped on purpose, with a client that is connected.
     let _client = try_connect(&server).unwrap();
     staging_db(&["stop"]).assert(0, &["stopped"]);
@@ -98,16 +112,96 @@ fn a_staging_server_lives_as_long_as_it_should() {
     assert_eq!(value(&server, "select v from kept"), "here");
     staging_db(&["destroy"]).assert(1, &["Type yes", "left as it is"]);
     assert_eq!(value(&server, "select v from kept"), "here");
+
+    // While destroy waits for an answer monitor.sh does its work.
+    let said = site.directory().join("said");
+    let mut destroy = Command::new(script("staging_db.sh"))
+        .arg("destroy")
+        .arg(site.directory())
+        .stdin(Stdio::piped())
+        .stdout(File::create(&said).unwrap())
+        .spawn()
+        .unwrap();
+    wait_until(SOON, "the question", || {
+        site.read("said").contains("Type yes")
+    });
+    site.kill9("staging_db");
+    site.monitor().assert(0, &["staging_db", "started again"]);
+    let pid = site.pid("staging_db");
+    let mut answer = destroy.stdin.take().unwrap();
+    answer.write_all(b"yes\n").unwrap();
+    assert!(destroy.wait().unwrap().success());
+    assert!(site.read("said").contains("is gone"));
+    assert!(!runs(pid) && !site.exists("staging_db"));
+    site.monitor().assert(0, &[]);
+
+    staging_db(&["init"]).assert(0, &[]);
+    staging_db(&["start"]).assert(0, &["started"]);
     let pid = site.pid("staging_db");
     staging_db(&["destroy", "--yes"]).assert(0, &["is gone"]);
     assert!(!runs(pid) && !site.exists("staging_db"));
     site.monitor().assert(0, &[]);
 }
 
+/// Whatever a hung server's processes do, they are gone, and what was committed is there.
+#[test]
+fn a_staging_server_that_hangs_is_killed_with_its_processes() {
+    let site = Site::new(&TaskFiles::builder());
+    let made = site.run("staging_db.sh", &["init"]);
+    made.assert(0, &[]);
+    let server = connect_string(&made);
+    let start = || {
+        site.run("staging_db.sh", &["start"])
+            .assert(0, &["started, pid"]);
+    };
+    let stop = || site.run("staging_db.sh", &["stop", "--timeout", "1"]);
+    start();
+    let mut client = try_connect(&server).unwrap();
+    client
+        .batch_execute("create table kept as select 'here' as v")
+        .unwrap();
+    let of_client = |client: &mut Client| -> i32 {
+        let row = client.query_one("select pg_backend_pid()", &[]).unwrap();
+        row.get(0)
+    };
+    let (postmaster, backend) = (site.pid("staging_db"), of_client(&mut client));
+    for pid in [backend, postmaster] {
+        signal(pid, Signal::STOP);
+    }
+    stop().assert(
+        0,
+        &[
+            "after 1 seconds: SIGQUIT",
+            "after 11 seconds: SIGKILL",
+            "stopped",
+        ],
+    );
+    assert!(!runs(postmaster) && !runs(backend));
+    site.wait_exit("staging_db", 137);
+
+    // The server has died, and one of its processes hangs and keeps the lock.
+    start();
+    let mut client = try_connect(&server).unwrap();
+    let backend = of_client(&mut client);
+    signal(backend, Signal::STOP);
+    site.lose("staging_db");
+    stop().assert(0, &["SIGKILL", "stopped"]);
+    assert!(!runs(backend));
+
+    start();
+    assert_eq!(value(&server, "select v from kept"), "here");
+}
+
+/// The files by which PostgreSQL knows that it runs already.
+const LOCK_FILES: [&str; 2] = [
+    "staging_db/data/postmaster.pid",
+    "staging_db/.s.PGSQL.5432.lock",
+];
+
 /// As after a reboot: another process of the same user has the pid that PostgreSQL has left.
 fn give_its_pid_away(site: &Site) -> Program {
-    let file = site.directory().join("staging_db/data/postmaster.pid");
-    let owner = fs::metadata(&file).unwrap();
+    let files = LOCK_FILES.map(|name| site.directory().join(name));
+    let owner = fs::metadata(&files[0]).unwrap();
     let stranger = Launch::new("setpriv")
         .arg(format!("--reuid={}", owner.uid()))
         .arg(format!("--regid={}", owner.gid()))
@@ -116,9 +210,11 @@ fn give_its_pid_away(site: &Site) -> Program {
         .arg("sleep")
         .arg("600")
         .start();
-    let text = fs::read_to_string(&file).unwrap();
-    let rest = text.split_once('\n').unwrap().1;
-    fs::write(&file, format!("{}\n{rest}", stranger.pid())).unwrap();
+    for file in files {
+        let text = fs::read_to_string(&file).unwrap();
+        let rest = text.split_once('\n').unwrap().1;
+        fs::write(&file, format!("{}\n{rest}", stranger.pid())).unwrap();
+    }
     stranger
 }
 
@@ -148,7 +244,7 @@ fn what_staging_db_has_not_made_it_does_not_touch() {
     fs::write(deep.join("my.cfg"), "").unwrap();
     site.run("staging_db.sh", &["status"]).assert(1, &[]);
     let ran = Ran::wait(
-        Launch::new(crate::rig::script("staging_db.sh"))
+        Launch::new(script("staging_db.sh"))
             .arg("init")
             .arg("--database")
             .arg("staging")
