@@ -178,9 +178,15 @@ impl Staged {
             .unwrap();
         self.client
             .execute(
-                "insert into mysql2gp.replicated_table values ($1, $2, $3) \
-                 on conflict (database_name, table_name) do update set key_columns = excluded.key_columns",
-                &[&DATABASE, &name, &key_names],
+                "insert into mysql2gp.replicated_table values ($1, $2, $3, $4::text::jsonb) \
+                 on conflict (database_name, table_name) do update \
+                    set key_columns = excluded.key_columns, definition = excluded.definition",
+                &[
+                    &DATABASE,
+                    &name,
+                    &key_names,
+                    &serde_json::to_string(&definition).unwrap(),
+                ],
             )
             .unwrap();
         DefinitionId(self.definitions)

@@ -167,10 +167,13 @@ create table mysql2gp.replicated_table (
     database_name text not null,
     table_name    text not null,
     key_columns   text[] not null,
+    definition    jsonb not null,
     listed_behind bigint,
     primary key (database_name, table_name)
 );
 comment on table mysql2gp.replicated_table is 'tables that the list selects; written by the miner';
+comment on column mysql2gp.replicated_table.definition is
+    'as the source''s catalog had it at the miner''s last start: for checks, until rows bring the one that is theirs';
 comment on column mysql2gp.replicated_table.listed_behind is
     'last transaction that was staged when the table came into the list; null when it was there from the beginning';
 

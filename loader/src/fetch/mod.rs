@@ -25,7 +25,7 @@ use postgres::{Client, Row, Statement};
 
 pub use error::FetchError;
 pub use locate::Start;
-pub use rows::{MinerRow, definitions};
+pub use rows::{MinerRow, definitions, listed_definitions};
 
 use crate::progress::{KnownFile, StagedPosition, StagedTimeline};
 use crate::tenure::Tenure;

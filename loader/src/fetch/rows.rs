@@ -88,6 +88,27 @@ pub fn definitions(
         .collect()
 }
 
+/// Definitions of all tables that the list selects, as the source's catalog had them at the
+/// miner's last start.
+///
+/// # Errors
+/// When they cannot be read.
+pub fn listed_definitions(client: &mut Client) -> Result<Vec<TableDefinition>, FetchError> {
+    let rows = client
+        .query(
+            "select definition::text from mysql2gp.replicated_table",
+            &[],
+        )
+        .operation("read the replicated tables")?;
+    rows.iter()
+        .map(|row| {
+            serde_json::from_str(row.get(0)).map_err(|_| FetchError::Malformed {
+                what: "mysql2gp.replicated_table.definition",
+            })
+        })
+        .collect()
+}
+
 /// The miner's row; `None` while it has no position.
 pub(super) fn miner_row(row: &Row) -> Result<Option<MinerRow>, FetchError> {
     let malformed = |what| FetchError::Malformed { what };

@@ -274,15 +274,7 @@ impl Attempt<'_> {
         }
         let mut shown = Vec::with_capacity(names.len());
         for name in &names {
-            if let Some(definition) = catalog.definition(name)? {
-                let key = definition
-                    .key_columns()
-                    .iter()
-                    .filter_map(|i| definition.columns.get(*i))
-                    .map(|column| column.name.clone())
-                    .collect();
-                shown.push((name.clone(), key));
-            }
+            shown.extend(catalog.definition(name)?);
         }
         self.lists.tell(session, &mut staged, &names)?;
         session.announce(&server.version, self.lists.list(), &shown)?;

@@ -5,7 +5,7 @@
 
 use common::pg::{Operation as _, PgError};
 use common::settings::TableList;
-use common::table::TableName;
+use common::table::{TableDefinition, TableName};
 
 use super::session::StagingSession;
 use crate::error::MinerError;
@@ -37,7 +37,7 @@ impl StagingSession {
         &mut self,
         version: &str,
         list: &TableList,
-        tables: &[(TableName, Vec<String>)],
+        tables: &[TableDefinition],
     ) -> Result<(), MinerError> {
         self.write_announcement(version, list, tables)
             .map_err(MinerError::Staging)
@@ -47,7 +47,7 @@ impl StagingSession {
         &mut self,
         version: &str,
         list: &TableList,
-        tables: &[(TableName, Vec<String>)],
+        tables: &[TableDefinition],
     ) -> Result<(), PgError> {
         let epoch = self.epoch;
         let before = self.read_listed()?;
@@ -63,7 +63,7 @@ impl StagingSession {
             .operation("announce the source")?;
         let (databases, names): (Vec<_>, Vec<_>) = tables
             .iter()
-            .map(|(name, _)| (&name.database, &name.table))
+            .map(|definition| (&definition.name.database, &definition.name.table))
             .unzip();
         transaction
             .execute(
@@ -90,14 +90,24 @@ impl StagingSession {
                 &[&unlisted],
             )
             .operation("announce tables")?;
-        for (name, key) in tables {
+        for definition in tables {
+            let name = &definition.name;
+            let key: Vec<&str> = definition
+                .key_columns()
+                .iter()
+                .filter_map(|i| definition.columns.get(*i))
+                .map(|column| column.name.as_str())
+                .collect();
+            let text = serde_json::to_string(definition).unwrap_or_default();
             let new = before.adds(name);
             transaction
                 .execute(
-                    "insert into mysql2gp.replicated_table as r (database_name, table_name, key_columns, listed_behind) \
-                     select $1, $2, $3, case when $4 then transaction_seq end from mysql2gp.miner \
-                     on conflict (database_name, table_name) do update set key_columns = excluded.key_columns",
-                    &[&name.database, &name.table, key, &new],
+                    "insert into mysql2gp.replicated_table as r \
+                            (database_name, table_name, key_columns, definition, listed_behind) \
+                     select $1, $2, $3, $5::text::jsonb, case when $4 then transaction_seq end from mysql2gp.miner \
+                     on conflict (database_name, table_name) do update \
+                        set key_columns = excluded.key_columns, definition = excluded.definition",
+                    &[&name.database, &name.table, &key, &new, &text],
                 )
                 .operation("announce tables")?;
         }

@@ -286,6 +286,22 @@ fn check_tells_of_columns_and_indexes_of_the_target() {
 }
 
 #[test]
+fn check_looks_at_columns_before_any_row_has_come() {
+    let servers = Servers::start();
+    let ddl = "create table orders (id integer primary key, v varchar(20))";
+    let task: Task = servers.task("k7", ddl);
+    let files = task.config.write();
+    succeed(&files, "binlog_miner --once");
+    servers.target_sql(&task, "alter table orders alter column v type varchar(2)");
+    tells(
+        &files,
+        "binlog_loader",
+        3,
+        &["FAIL column v is character varying(2) and would not hold every VARCHAR(20) value"],
+    );
+}
+
+#[test]
 fn check_says_no_to_an_argument_that_is_none() {
     for name in ["binlog_miner", "binlog_loader"] {
         let mut program = Launch::new(testkit::binary(name))

@@ -8,7 +8,6 @@ use std::io::Write;
 
 use common::check::{Report, Schema, look_at_staging};
 use common::error::ErrorClass;
-use common::pg::{Operation as _, PgError};
 use common::settings::Settings;
 use common::table::{TableDefinition, TableName};
 use postgres::Client;
@@ -49,37 +48,20 @@ pub fn run(settings: &Settings, out: &mut impl Write) -> Result<Option<ErrorClas
 /// What staging knows of tables, if the miner has run.
 #[derive(Default)]
 struct Staged {
-    /// The newest definition of each table that has changed.
+    /// Of each table that has changed the newest definition; of the others the catalog's, as it
+    /// was at the miner's start.
     definitions: BTreeMap<TableName, TableDefinition>,
-    /// All tables that the list selects, with the names of their key columns.
-    replicated: BTreeMap<TableName, Vec<String>>,
 }
 
 impl Staged {
     fn read(client: &mut Client) -> Result<Self, CommandError> {
-        let definitions = fetch::definitions(client, 0)?
+        let listed = fetch::listed_definitions(client)?;
+        let met = fetch::definitions(client, 0)?;
+        let definitions = listed
             .into_iter()
-            .map(|(_, definition)| (definition.name.clone(), definition))
+            .chain(met.into_iter().map(|(_, definition)| definition))
+            .map(|definition| (definition.name.clone(), definition))
             .collect();
-        Ok(Self {
-            definitions,
-            replicated: replicated(client).map_err(CommandError::Staging)?,
-        })
+        Ok(Self { definitions })
     }
-}
-
-fn replicated(client: &mut Client) -> Result<BTreeMap<TableName, Vec<String>>, PgError> {
-    let rows = client
-        .query(
-            "select database_name, table_name, key_columns from mysql2gp.replicated_table",
-            &[],
-        )
-        .operation("read the replicated tables")?;
-    Ok(rows
-        .iter()
-        .map(|row| {
-            let name = TableName::new(row.get::<_, &str>(0), row.get::<_, &str>(1));
-            (name, row.get(2))
-        })
-        .collect())
 }

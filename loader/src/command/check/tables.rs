@@ -32,7 +32,7 @@ pub(super) fn look<W: Write>(
     );
     let named: BTreeSet<TableName> = settings.tables.named().collect();
     let selected = |name: &&TableName| settings.tables.contains(name);
-    let known = staged.definitions.keys().chain(staged.replicated.keys());
+    let known = staged.definitions.keys();
     let tables: BTreeSet<&TableName> = known.filter(selected).chain(&named).collect();
     if let Err(error) = router.conflict(tables.iter().copied()) {
         report.fail(error.class(), error.to_string());
@@ -44,8 +44,9 @@ pub(super) fn look<W: Write>(
         );
     }
     for name in tables {
+        let definition = staged.definitions.get(name);
         let leaves_out = settings.loader.skip_no_pk_table
-            && staged.replicated.get(name).is_some_and(Vec::is_empty);
+            && definition.is_some_and(|definition| definition.key_columns().is_empty());
         if leaves_out {
             report.ok(format!(
                 "table {name} has no key and is left out (skip_no_pk_table)"
@@ -58,7 +59,6 @@ pub(super) fn look<W: Write>(
                 let findings =
                     conditions::of_table(&mut target.client, &found).map_err(of_target)?;
                 report.add_all(&findings);
-                let definition = staged.definitions.get(name);
                 look_at_table(report, target, &router, name, definition, found)?;
             }
         }
@@ -102,7 +102,7 @@ fn look_at_table<W: Write>(
     }
     let Some(definition) = definition else {
         report.warn(format!(
-            "table {name} -> {display}: its columns are checked once the miner has met it"
+            "table {name} -> {display}: its columns are checked once the miner has run"
         ));
         return look_at_rows(report, target, name, None, &found);
     };
