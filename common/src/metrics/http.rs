@@ -32,7 +32,9 @@ pub(super) fn start(
 }
 
 fn answer(registry: &Registry, request: Request) {
-    let answered = match (request.url(), text(registry)) {
+    // What a scraper adds as parameters asks for nothing else.
+    let path = request.url().split('?').next().unwrap_or_default();
+    let answered = match (path, text(registry)) {
         ("/" | "/metrics", Ok(text)) => {
             let response = Response::from_string(text);
             // Source: Prometheus, exposition formats, text-based format.

@@ -17,14 +17,19 @@ fn free_port() -> u16 {
     listener.local_addr().unwrap().port()
 }
 
-/// Everything that a program shows at its port; `None` while nobody answers.
-fn scrape(port: u16) -> Option<String> {
+/// What a program answers at its port; `None` while nobody does.
+fn get(port: u16, path: &str) -> Option<String> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
-    stream
-        .write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-        .ok()?;
+    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).ok()?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).ok()?;
+    Some(answer)
+}
+
+/// Everything that a program shows at its port; `None` while nobody answers.
+fn scrape(port: u16) -> Option<String> {
+    let answer = get(port, "/metrics")?;
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     Some(answer)
 }
@@ -100,6 +105,12 @@ fn both_programs_show_and_send_their_figures() {
     wait_figure(port, "mysql2gp_backlog_rows", &[], 0.0);
     wait_figure(port, "mysql2gp_dead_letters", &[], 0.0);
     wait_figure(port, "mysql2gp_paused_tables", &[], 0.0);
+    assert!(
+        get(port, "/metrics?by=test")
+            .unwrap()
+            .contains("mysql2gp_batches_total")
+    );
+    assert!(get(port, "/else?metrics").unwrap().contains(" 404 "));
     let loaders = scrape(port).unwrap();
     let value = |name: &str| figure(&loaders, name, &[]).unwrap();
     assert_eq!(
