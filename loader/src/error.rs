@@ -172,7 +172,7 @@ impl LoaderError {
             Self::DeadLetters(error) => error.class(),
             Self::Target(error) => error.class(),
             Self::Rules(error) => error.class(),
-            Self::Metrics(_) => ErrorClass::Usage,
+            Self::Metrics(error) => error.class(),
             Self::OtherStart { .. }
             | Self::StagingWithoutCheckpoint { .. }
             | Self::TargetEmptied { .. }

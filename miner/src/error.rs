@@ -207,7 +207,8 @@ impl MinerError {
     /// What to do about it.
     pub fn class(&self) -> ErrorClass {
         match self {
-            Self::Settings(_) | Self::Metrics(_) => ErrorClass::Usage,
+            Self::Settings(_) => ErrorClass::Usage,
+            Self::Metrics(error) => error.class(),
             Self::Source(error) => error.class(),
             Self::Migrate(error) => error.class(),
             Self::Staging(error) | Self::Target(error) => error.class(),

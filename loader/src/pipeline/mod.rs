@@ -29,7 +29,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use common::crash::{self, Point};
 use common::error::chain;
-use common::metrics::Metrics;
+use common::metrics::{Metrics, Page};
 use common::position::BinlogPosition;
 use common::reload::Reload;
 use common::retry::Backoff;
@@ -81,7 +81,7 @@ pub fn run(
     shutdown: &Shutdown,
     reload: &Reload,
 ) -> Result<(), LoaderError> {
-    let metrics = Metrics::start(
+    let (metrics, page) = Metrics::start(
         &settings.metrics,
         &settings.task.name,
         ("listen", settings.metrics.listen.as_deref()),
@@ -106,6 +106,7 @@ pub fn run(
         goal: None,
         applied: AtomicBool::new(false),
     };
+        page,
     let result = runner.run();
     // Frees the task's lock before the last words.
     drop(runner);
@@ -157,6 +158,7 @@ struct Runner<'a> {
     /// Staged position to reach, with `--once`.
     goal: Option<StagedPosition>,
     /// Whether a batch was applied since the last outage.
+    page: Page,
     applied: AtomicBool,
 }
 
@@ -305,6 +307,7 @@ impl Runner<'_> {
         session.create_tables()?;
         if let Some(epoch) = self.epoch {
             session.resume_epoch(epoch)?;
+        self.page.insist()?;
         }
         Ok(session)
     }

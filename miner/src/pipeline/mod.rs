@@ -23,7 +23,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use common::error::{ErrorClass, chain};
-use common::metrics::Metrics;
+use common::metrics::{Metrics, Page};
 use common::position::{BinlogPosition, LogId};
 use common::reload::Reload;
 use common::settings::Settings;
@@ -61,7 +61,7 @@ pub fn run(
 ) -> Result<(), MinerError> {
     announce(settings);
     let mut lists = Lists::new(settings.tables.clone());
-    let metrics = Metrics::start(
+    let (metrics, mut page) = Metrics::start(
         &settings.metrics,
         &settings.task.name,
         ("miner_listen", settings.metrics.miner_listen.as_deref()),
@@ -84,6 +84,7 @@ pub fn run(
             outage: &mut outage,
             epoch: &mut epoch,
             figures: &mut figures,
+            page: &mut page,
         };
         let mut error = match attempt.run(&mut session, &mut bound) {
             Ok(()) => break,
@@ -183,6 +184,7 @@ struct Attempt<'a> {
     /// Of the last session on staging.
     epoch: &'a mut Option<i64>,
     figures: &'a mut Figures,
+    page: &'a mut Page,
 }
 
 impl Attempt<'_> {
@@ -202,6 +204,7 @@ impl Attempt<'_> {
             )?),
         };
         *self.epoch = Some(open.epoch());
+        self.page.insist()?;
         let mut prepared = match self.prepare(open, bound) {
             Ok(prepared) => prepared,
             Err(error) => {

@@ -217,7 +217,7 @@ fn assert_names_exist(text: &str) {
 }
 
 #[test]
-fn a_port_in_use_is_a_configuration_error_and_an_unknown_statsd_host_is_none() {
+fn a_port_in_use_is_tried_again_and_an_unknown_statsd_host_is_no_error() {
     let rig = Rig::start();
     let task = rig.small_task("metrics_port");
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -227,7 +227,7 @@ fn a_port_in_use_is_a_configuration_error_and_an_unknown_statsd_host_is_none() {
         ("miner_listen", miner),
     ] {
         let files = task.config.clone().set("metrics", key, &address).write();
-        assert_ends(&mut start(&files, &[]), 2, &[key, &address, "in use"]);
+        assert_ends(&mut start(&files, &[]), 1, &[key, &address, "in use"]);
     }
     let files = task
         .config
@@ -241,4 +241,41 @@ fn a_port_in_use_is_a_configuration_error_and_an_unknown_statsd_host_is_none() {
     assert_stops(&mut mining);
     assert_stops(&mut loading);
     rig.assert_equal(&task, &["t"]);
+}
+
+#[test]
+fn a_second_copy_says_who_holds_the_task_and_not_that_the_port_is_taken() {
+    let rig = Rig::start();
+    let mut task = rig.small_task("metrics_copies");
+    let (port, miner_port) = (free_port(), free_port());
+    task.config = task
+        .config
+        .clone()
+        .set("task", "lock_timeout", 1)
+        .set("metrics", "listen", format!("127.0.0.1:{port}"))
+        .set("metrics", "miner_listen", format!("127.0.0.1:{miner_port}"));
+    let files = task.config.write();
+    let mut mining = miner(&files, &[]);
+    let mut loading = loader(&files, &[]);
+    rig.wait_applied(&task, &mut [&mut mining, &mut loading]);
+    for (start, first) in [
+        (miner as crate::rig::Run, &mining),
+        (loader as crate::rig::Run, &loading),
+    ] {
+        let mut second = start(&files, &[]);
+        assert_ends(&mut second, 1, &[&format!("pid {}", first.pid())]);
+        assert!(!second.stderr().contains("in use"), "{}", second.stderr());
+    }
+    // The one that takes over takes the port over, too.
+    let mut second = miner(&files, &[]);
+    second.wait_log("another miner", SOON);
+    mining.kill9();
+    wait_figure(
+        miner_port,
+        "mysql2gp_miner_state",
+        &["state=\"running\""],
+        1.0,
+    );
+    assert_stops(&mut second);
+    assert_stops(&mut loading);
 }
