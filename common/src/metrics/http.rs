@@ -40,11 +40,7 @@ pub(super) fn start(
 impl Waiting {
     /// Listens now.
     pub(super) fn start(self) -> Result<(), MetricsError> {
-        serve(
-            bind(self.key, &self.address)?,
-            self.registry,
-            &self.address,
-        )
+        serve(bind(self.key, &self.address)?, self.registry, &self.address)
     }
 }
 

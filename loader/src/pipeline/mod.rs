@@ -10,8 +10,9 @@
 //!
 //! Whatever breaks, the flow is taken down and, where a server was merely away, built up again
 //! from the target's checkpoint: there is one way to start, and it is always the same. So it is
-//! when an operator pauses or resumes a table or changes the table list, and when tables that
-//! catch up and the others take turns. The retire thread outlives such outages, since it also reports them.
+//! when an operator pauses or resumes a table or changes the table list (what asks for the state that is there is
+//! answered within the flow), and when tables that catch up and the others take turns. The retire thread outlives
+//! such outages, since it also reports them.
 
 mod apply_loop;
 mod begin;
@@ -27,6 +28,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{Builder, Scope, ScopedJoinHandle};
 use std::time::{Duration, Instant, SystemTime};
 
+use common::behind::TableState;
 use common::crash::{self, Point};
 use common::error::chain;
 use common::metrics::{Metrics, Page};
@@ -35,11 +37,12 @@ use common::reload::Reload;
 use common::retry::Backoff;
 use common::settings::Settings;
 use common::shutdown::{Shutdown, Waited};
+use common::table::TableName;
 use crossbeam_channel::bounded;
 
 use begin::Begin;
 use fetch_loop::{Ends, Finished};
-use lists::Lists;
+use lists::{InForce, Lists};
 use turns::TurnEnd;
 
 use crate::apply::Applier;
@@ -103,10 +106,10 @@ pub fn run(
         reporter: reporter.clone(),
         session: None,
         epoch: None,
+        page,
         goal: None,
         applied: AtomicBool::new(false),
     };
-        page,
     let result = runner.run();
     // Frees the task's lock before the last words.
     drop(runner);
@@ -155,10 +158,10 @@ struct Runner<'a> {
     /// Kept through an outage of staging: it holds the task's lock.
     session: Option<TargetSession>,
     epoch: Option<i64>,
+    page: Page,
     /// Staged position to reach, with `--once`.
     goal: Option<StagedPosition>,
     /// Whether a batch was applied since the last outage.
-    page: Page,
     applied: AtomicBool,
 }
 
@@ -304,10 +307,10 @@ impl Runner<'_> {
         )?;
         self.reporter.state(LoaderState::Starting);
         crash::point(Point::LoaderLocked);
+        self.page.insist()?;
         session.create_tables()?;
         if let Some(epoch) = self.epoch {
             session.resume_epoch(epoch)?;
-        self.page.insist()?;
         }
         Ok(session)
     }
@@ -348,6 +351,12 @@ impl Runner<'_> {
             settings.loader.batch_bytes
         );
         session.catch_up(catch_up);
+        let paused = behind
+            .iter()
+            .map(|shown| &shown.behind)
+            .filter(|behind| behind.state == TableState::Paused)
+            .map(|behind| behind.table.clone())
+            .collect();
         self.reporter.report(Report::Begin {
             progress: session.shown(start.clone()),
             at: SystemTime::now(),
@@ -383,7 +392,7 @@ impl Runner<'_> {
             task.staging_id,
             fetcher.known_file(),
         );
-        let ended = self.threads((fetcher, coverage, turn), compactor, &mut applier);
+        let ended = self.threads((fetcher, coverage, turn), paused, compactor, &mut applier);
         self.turned = Turned::No;
         match &ended {
             Ok(Ended::Turn) => {
@@ -403,6 +412,7 @@ impl Runner<'_> {
     fn threads(
         &self,
         (mut fetcher, coverage, turn): (Fetcher, Coverage, Option<TurnEnd>),
+        paused: Vec<TableName>,
         compactor: Compactor,
         applier: &mut Applier,
     ) -> Result<Ended, LoaderError> {
@@ -419,13 +429,18 @@ impl Runner<'_> {
         std::thread::scope(|scope| {
             let fetch = spawn_scoped(scope, "fetch", {
                 let torn_down = Arc::clone(&torn_down);
-                let (reload, listed) = (self.reload, self.lists.list());
+                let reload = self.reload;
+                let in_force = InForce {
+                    settings: self.settings,
+                    list: self.lists.list(),
+                    paused,
+                };
                 move || {
                     let ends = Ends {
                         goal: goal.as_ref(),
                         stop: &torn_down,
                         reload,
-                        listed,
+                        in_force: &in_force,
                         coverage: &coverage,
                         turn,
                     };

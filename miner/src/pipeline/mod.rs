@@ -42,7 +42,7 @@ use crate::stage::{Message, NewTimeline, Stager, StagingSession};
 use assembly::{Assembly, AssemblySettings, Channels};
 use outage::Outage;
 use queue::{Gauge, LotSender, Peer, Received, Urgency};
-use relist::Lists;
+use relist::{InForce, Lists};
 use report::{REPORT_INTERVAL, Report};
 use start::From;
 
@@ -425,10 +425,14 @@ impl Attempt<'_> {
         }
     }
 
-    /// Starts over with another list, between two source transactions.
-    fn look_at_list(&self, stager: &Stager) -> Result<(), MinerError> {
-        if self.reload.requested() && !stager.is_open() {
-            return Err(MinerError::Relist);
+    /// Starts over with another list, between two source transactions. One that has not changed
+    /// costs nothing: what is read of the log stays.
+    fn look_at_list(&mut self, stager: &Stager) -> Result<(), MinerError> {
+        if self.reload.requested() && !stager.is_open() && self.reload.take() {
+            match self.lists.read_again(self.settings) {
+                InForce::TheSame => {}
+                InForce::Another => return Err(MinerError::Relist),
+            }
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! Tables are held back by commands in awkward moments: tables that come and go at the source,
 //! statements of others to acknowledge, commands that are given up.
 
-use testkit::wait_until;
+use testkit::{Program, wait_until};
 
 use crate::paused::{behind, hold, wait_caught_up};
 use crate::rig::{Rig, SOON, assert_ends, assert_stops, loader, miner};
@@ -234,6 +234,45 @@ fn a_paused_table_that_is_listed_anew_while_no_loader_runs_begins_anew_and_says_
     let rows = "select string_agg(v, ', ' order by v) from log";
     assert_eq!(rig.target_value(&task, rows), "one, two");
     rig.assert_equal(&task, &["t"]);
+    assert_stops(&mut mining);
+    assert_stops(&mut loading);
+}
+
+#[test]
+fn what_is_asked_for_and_changes_nothing_does_not_begin_a_large_transaction_anew() {
+    let rig = Rig::start();
+    let mut task = rig.small_task("changes_nothing");
+    task.config = task
+        .config
+        .tables(&["t"])
+        .set("binlogloader", "batch_bytes", 100_000);
+    let files = task.config.write();
+    let (mut mining, mut loading) = (miner(&files, &[]), loader(&files, &[]));
+    rig.source_sql(&["insert into t values (0, 'zero')"]);
+    rig.wait_applied(&task, &mut [&mut mining, &mut loading]);
+    rig.source_sql(&["insert into t select seq, 'a row' from seq_1_to_400000"]);
+    let mut asked = 0;
+    while rig.target_value(&task, "select count(*) from t") == "1" {
+        hold(&files, &["resume", "t"], &["app.t is not paused"]);
+        mining.sighup();
+        loading.sighup();
+        asked += 1;
+        assert!(loading.exit_status().is_none() && mining.exit_status().is_none());
+    }
+    assert!(asked > 2, "asked {asked} times meanwhile");
+    rig.wait_applied(&task, &mut [&mut mining, &mut loading]);
+    rig.assert_equal(&task, &["t"]);
+    let times = |program: &Program, word: &str| program.stderr().matches(word).count();
+    assert_eq!(times(&loading, "applying task="), 1);
+    assert_eq!(times(&mining, "connected to source"), 1);
+    for program in [&loading, &mining] {
+        assert!(times(program, "table list read again: unchanged") > 0);
+    }
+
+    hold(&files, &["pause", "t"], &["app.t is paused"]);
+    hold(&files, &["pause", "t"], &["was paused already"]);
+    hold(&files, &["resume", "t"], &["app.t is resumed"]);
+    assert_eq!(times(&loading, "applying task="), 3);
     assert_stops(&mut mining);
     assert_stops(&mut loading);
 }

@@ -1,7 +1,6 @@
 //! Mistakes in `my.cfg` and on the command line. No server is asked.
 
 use std::fs;
-use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 
 use testkit::{TaskBuilder, TaskFiles};
