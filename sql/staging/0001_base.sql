@@ -631,10 +631,11 @@ select m.source,
  cross join mysql2gp.open_event_seq o
  cross join lateral (
        select case
-                  -- A miner that lives confirms its position every second.
+                  -- A miner that lives confirms its position every second. Once it had all, only what the source
+                  -- has committed since can be lacking, however long ago it had committed anything before.
                   when m.state = 'running' and m.caught_up and m.staged_at > now() - interval '10 seconds' then 0
-                  when m.state = 'running' then greatest(0, extract(epoch from now() - m.staged_commit_time))
-                  else greatest(0, extract(epoch from now() - m.staged_at))
+                  when m.caught_up or m.staged_commit_time is null then greatest(0, extract(epoch from now() - m.staged_at))
+                  else greatest(0, extract(epoch from now() - m.staged_commit_time))
               end as miner_lag) i
  cross join lateral (
        select i.miner_lag,
