@@ -139,6 +139,20 @@ create function mysql2gp.is_waited_for(wish_id bigint) returns boolean language 
 $$;
 comment on function mysql2gp.is_waited_for(bigint) is 'whether the command that asks for it is still there';
 
+-- A loader holds this lock, shared, as long as it has a session here.
+create function mysql2gp.loader_lock(out class integer, out object integer) language sql immutable as
+    'select 1832019820, 1';
+comment on function mysql2gp.loader_lock() is 'numbers of the advisory lock of a loader that lives';
+create function mysql2gp.loader_is_connected() returns boolean language sql stable as $$
+    select exists (
+        select 1
+          from pg_catalog.pg_locks l, mysql2gp.loader_lock() k, pg_catalog.pg_database d
+         where l.locktype = 'advisory' and l.granted and l.objsubid = 2 and d.datname = current_database()
+           and (l.database, l.classid::bigint, l.objid::bigint) = (d.oid, k.class, k.object))
+$$;
+comment on function mysql2gp.loader_is_connected() is
+    'whether a loader has a session here; where the status says that it runs, and it has none, it has died or is cut off';
+
 -- Apart from mysql2gp.loader, whose row a frozen loader may keep locked.
 create table mysql2gp.tenure (
     only_row boolean primary key default true check (only_row),

@@ -192,6 +192,8 @@ pub struct Retirer {
 impl Retirer {
     /// A retirer and where to report to it.
     pub fn new(conninfo: Conninfo, keep_applied: Duration, figures: Figures) -> (Self, Reporter) {
+    /// Whether there was a session once: whoever looks finds one as long as the loader lives.
+    connected: bool,
         let (sender, receiver) = bounded(QUEUE_REPORTS);
         let retirer = Self {
             receiver,
@@ -206,6 +208,7 @@ impl Retirer {
     }
 
     /// Works until all reporters are gone and everything is written, or staging is away then.
+            connected: false,
     pub fn run(mut self) {
         let mut next_write = Instant::now();
         let mut next_segments = Instant::now();
@@ -237,6 +240,7 @@ impl Retirer {
                 Err(RecvTimeoutError::Disconnected) => break,
             }
         }
+                        self.stay_connected();
         let deadline = Instant::now() + LAST_WRITE;
         while !self.ledger.is_empty() && self.write().is_err() && Instant::now() < deadline {
             // Nobody sends any more: this is a wait.
@@ -268,6 +272,16 @@ impl Retirer {
                 self.prepared = false;
                 let mut client = pg::connect(&self.conninfo, "binlog_loader retire")?;
                 pg::forbid_idle_transactions(&mut client)?;
+    /// Gets a session that was lost back, though there is nothing to write.
+    fn stay_connected(&mut self) {
+        if self.connected
+            && self.client.is_none()
+            && let Err(error) = self.try_write()
+        {
+            log::debug!("failed to {error}");
+        }
+    }
+
                 none.insert(client)
             }
         };
@@ -285,6 +299,15 @@ impl Retirer {
     }
 
     fn read_status(&mut self) {
+            if self.prepared {
+                client
+                    .execute(
+                        "select pg_advisory_lock_shared(class, object) from mysql2gp.loader_lock()",
+                        &[],
+                    )
+                    .operation("show that the loader lives")?;
+                self.connected = true;
+            }
         if let Some(client) = &mut self.client
             && self.prepared
             && let Err(error) = self.figures.read_status(client)
