@@ -117,7 +117,15 @@ pub fn run(
         Ok(()) => reporter.state(LoaderState::Stopped),
         // The state is the other loader's.
         Err(error) if error.is_of_another_loader() => {}
-        Err(error) => reporter.report(Report::State(LoaderState::Failed, Some(chain(error)))),
+        Err(error) => {
+            if let Some(table) = error.table() {
+                reporter.report(Report::TableFailed {
+                    table: table.clone(),
+                    error: chain(error),
+                });
+            }
+            reporter.report(Report::State(LoaderState::Failed, Some(chain(error))));
+        }
     }
     drop(reporter);
     let retired = retire.join();

@@ -17,6 +17,7 @@ mod segments;
 use std::time::{Duration, Instant, SystemTime};
 
 use common::pg::{self, Conninfo, Operation as _, PgError};
+use common::table::TableName;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use postgres::Client;
 use postgres::error::SqlState;
@@ -111,6 +112,13 @@ pub enum Report {
         /// Whose turn it is.
         turn: Turn,
     },
+    /// The loader ends at this table.
+    TableFailed {
+        /// The source table.
+        table: TableName,
+        /// Why.
+        error: String,
+    },
     /// A batch is written up to this event and not committed yet.
     Part {
         /// Number of the event within this staging.
@@ -184,6 +192,8 @@ pub struct Retirer {
     client: Option<Client>,
     /// Whether staging is known to have the loader's tables.
     prepared: bool,
+    /// Whether there was a session once: whoever looks finds one as long as the loader lives.
+    connected: bool,
     ledger: Ledger,
     segments: Segments,
     figures: Figures,
@@ -192,14 +202,13 @@ pub struct Retirer {
 impl Retirer {
     /// A retirer and where to report to it.
     pub fn new(conninfo: Conninfo, keep_applied: Duration, figures: Figures) -> (Self, Reporter) {
-    /// Whether there was a session once: whoever looks finds one as long as the loader lives.
-    connected: bool,
         let (sender, receiver) = bounded(QUEUE_REPORTS);
         let retirer = Self {
             receiver,
             conninfo,
             client: None,
             prepared: false,
+            connected: false,
             ledger: Ledger::default(),
             segments: Segments::new(keep_applied),
             figures,
@@ -208,7 +217,6 @@ impl Retirer {
     }
 
     /// Works until all reporters are gone and everything is written, or staging is away then.
-            connected: false,
     pub fn run(mut self) {
         let mut next_write = Instant::now();
         let mut next_segments = Instant::now();
@@ -232,6 +240,7 @@ impl Retirer {
                             Err(_) => 10 * WRITE_INTERVAL,
                         };
                     if now >= next_segments {
+                        self.stay_connected();
                         self.read_status();
                         self.retire_segments();
                         next_segments = now + SEGMENT_INTERVAL;
@@ -240,7 +249,6 @@ impl Retirer {
                 Err(RecvTimeoutError::Disconnected) => break,
             }
         }
-                        self.stay_connected();
         let deadline = Instant::now() + LAST_WRITE;
         while !self.ledger.is_empty() && self.write().is_err() && Instant::now() < deadline {
             // Nobody sends any more: this is a wait.
@@ -264,14 +272,6 @@ impl Retirer {
         result
     }
 
-    fn try_write(&mut self) -> Result<(), PgError> {
-        let client = match &mut self.client {
-            Some(client) => client,
-            none => {
-                self.ledger.reconnected();
-                self.prepared = false;
-                let mut client = pg::connect(&self.conninfo, "binlog_loader retire")?;
-                pg::forbid_idle_transactions(&mut client)?;
     /// Gets a session that was lost back, though there is nothing to write.
     fn stay_connected(&mut self) {
         if self.connected
@@ -282,6 +282,14 @@ impl Retirer {
         }
     }
 
+    fn try_write(&mut self) -> Result<(), PgError> {
+        let client = match &mut self.client {
+            Some(client) => client,
+            none => {
+                self.ledger.reconnected();
+                self.prepared = false;
+                let mut client = pg::connect(&self.conninfo, "binlog_loader retire")?;
+                pg::forbid_idle_transactions(&mut client)?;
                 none.insert(client)
             }
         };
@@ -291,14 +299,6 @@ impl Retirer {
                 .query_one("select to_regclass('mysql2gp.batch') is not null", &[])
                 .operation("look for the staging schema")?
                 .get(0);
-        }
-        if self.prepared {
-            self.ledger.write(client)?;
-        }
-        Ok(())
-    }
-
-    fn read_status(&mut self) {
             if self.prepared {
                 client
                     .execute(
@@ -308,6 +308,14 @@ impl Retirer {
                     .operation("show that the loader lives")?;
                 self.connected = true;
             }
+        }
+        if self.prepared && !self.ledger.is_empty() {
+            self.ledger.write(client)?;
+        }
+        Ok(())
+    }
+
+    fn read_status(&mut self) {
         if let Some(client) = &mut self.client
             && self.prepared
             && let Err(error) = self.figures.read_status(client)

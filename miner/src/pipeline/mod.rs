@@ -103,6 +103,10 @@ pub fn run(
         if error.class() != ErrorClass::Unreachable {
             figures.enter("failed");
             report_failure(&mut session, "failed", &error);
+            if let (Some(open), Some(table)) = (&mut session, error.table()) {
+                // The program's own words say the same.
+                let _ = open.mark_failed(table, &chain(&error));
+            }
             return Err(error);
         }
         figures.enter(waiting_state(&error));
