@@ -52,6 +52,7 @@ use crate::error::{LoaderError, Server};
 use crate::fetch::Fetcher;
 use crate::figures::Figures;
 use crate::progress::StagedPosition;
+use crate::report::ProgressLog;
 use crate::retire::{LoaderState, Report, Reporter, Retirer};
 use crate::round::{Contradictions, Round};
 use crate::standing::Standing;
@@ -109,8 +110,10 @@ pub fn run(
         page,
         goal: None,
         applied: AtomicBool::new(false),
+        progress_log: ProgressLog::new(),
     };
     let result = runner.run();
+    runner.progress_log.print();
     // Frees the task's lock before the last words.
     drop(runner);
     match &result {
@@ -171,6 +174,7 @@ struct Runner<'a> {
     goal: Option<StagedPosition>,
     /// Whether a batch was applied since the last outage.
     applied: AtomicBool,
+    progress_log: ProgressLog,
 }
 
 /// Why a flow ended without an error.
@@ -400,7 +404,14 @@ impl Runner<'_> {
             task.staging_id,
             fetcher.known_file(),
         );
-        let ended = self.threads((fetcher, coverage, turn), paused, compactor, &mut applier);
+        let mut progress_log = std::mem::take(&mut self.progress_log);
+        let ended = self.threads(
+            (fetcher, coverage, turn),
+            paused,
+            compactor,
+            (&mut applier, &mut progress_log),
+        );
+        self.progress_log = progress_log;
         self.turned = Turned::No;
         match &ended {
             Ok(Ended::Turn) => {
@@ -422,7 +433,7 @@ impl Runner<'_> {
         (mut fetcher, coverage, turn): (Fetcher, Coverage, Option<TurnEnd>),
         paused: Vec<TableName>,
         compactor: Compactor,
-        applier: &mut Applier,
+        (applier, progress_log): (&mut Applier, &mut ProgressLog),
     ) -> Result<Ended, LoaderError> {
         let (texts_in, texts) = bounded(QUEUE_TEXTS);
         let (rounds_in, rounds) = bounded(1);
@@ -467,6 +478,7 @@ impl Runner<'_> {
                     &spares_in,
                     &self.reporter,
                     loader,
+                    progress_log,
                     (&self.applied, turn),
                 )
             }))

@@ -276,3 +276,33 @@ fn what_is_asked_for_and_changes_nothing_does_not_begin_a_large_transaction_anew
     assert_stops(&mut mining);
     assert_stops(&mut loading);
 }
+
+#[test]
+fn what_was_applied_is_logged_though_nothing_follows_and_over_pauses() {
+    let rig = Rig::start();
+    let task = rig.small_task("progress_lines");
+    let files = task.config.write();
+    let (mut mining, mut loading) = (miner(&files, &[]), loader(&files, &[]));
+    let logged = |program: &Program| -> u64 {
+        let log = program.stderr();
+        let lines = log
+            .lines()
+            .filter(|line| line.contains("applied position="));
+        let counts = lines.filter_map(|line| line.split_once(" row_events=")?.1.split_once(' '));
+        counts.map(|(count, _)| count.parse::<u64>().unwrap()).sum()
+    };
+    for id in 0..5 {
+        rig.source_sql(&[&format!("insert into t values ({id}, 'a row')")]);
+        rig.wait_applied(&task, &mut [&mut mining, &mut loading]);
+    }
+    wait_until(SOON, "the line", || logged(&loading) == 5);
+    rig.source_sql(&["insert into t values (5, 'a row')"]);
+    rig.wait_applied(&task, &mut [&mut mining, &mut loading]);
+    hold(&files, &["pause", "t"], &["paused"]);
+    rig.source_sql(&["insert into t values (6, 'a row')"]);
+    hold(&files, &["resume", "t"], &["resumed"]);
+    wait_caught_up(&rig, &task, &mut [&mut mining, &mut loading]);
+    assert_stops(&mut loading);
+    assert_eq!(logged(&loading), 7);
+    assert_stops(&mut mining);
+}
