@@ -253,13 +253,14 @@ fn what_is_asked_for_and_changes_nothing_does_not_begin_a_large_transaction_anew
     rig.source_sql(&["insert into t select seq, 'a row' from seq_1_to_400000"]);
     let mut asked = 0;
     while rig.target_value(&task, "select count(*) from t") == "1" {
-        hold(&files, &["resume", "t"], &["app.t is not paused"]);
+        let resume = ["resume", "t", "--timeout", "60"];
+        hold(&files, &resume, &["app.t is not paused"]);
         mining.sighup();
         loading.sighup();
         asked += 1;
         assert!(loading.exit_status().is_none() && mining.exit_status().is_none());
     }
-    assert!(asked > 2, "asked {asked} times meanwhile");
+    assert!(asked > 0, "nothing was asked meanwhile");
     rig.wait_applied(&task, &mut [&mut mining, &mut loading]);
     rig.assert_equal(&task, &["t"]);
     let times = |program: &Program, word: &str| program.stderr().matches(word).count();
