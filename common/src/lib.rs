@@ -37,6 +37,8 @@ pub mod retry;
 
 pub mod shutdown;
 
+pub mod patience;
+
 pub mod reload;
 
 // Figures for Prometheus and statsd.

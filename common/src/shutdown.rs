@@ -1,12 +1,13 @@
 //! SIGTERM and SIGINT as one token that every wait can watch.
 //!
-//! The first signal asks for an orderly stop, the second ends the process at once.
+//! The first signal asks for an orderly stop, the second ends the process at once. Commands that
+//! have nothing to put in order leave signals alone, or end soon after the first.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, never};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
@@ -46,6 +47,33 @@ impl Shutdown {
                 }
             })?;
         Ok(shutdown)
+    }
+
+    /// For a command that runs once: as [`on_signals`](Self::on_signals), and the process ends
+    /// at the latest one second after the first signal, whatever it waits for.
+    ///
+    /// # Errors
+    /// When the handlers cannot be installed.
+    pub fn of_command() -> std::io::Result<Self> {
+        let shutdown = Self::on_signals()?;
+        let asked = shutdown.closed.clone();
+        std::thread::Builder::new()
+            .name("last second".into())
+            .spawn(move || {
+                // Ends with the trigger's drop.
+                let _ = asked.recv();
+                let _ = never::<()>().recv_timeout(Duration::from_secs(1));
+                std::process::exit(1);
+            })?;
+        Ok(shutdown)
+    }
+
+    /// Never asks for a stop: a signal ends the process by itself.
+    pub fn never() -> Self {
+        Self {
+            requested: Arc::default(),
+            closed: never(),
+        }
     }
 
     /// A token and its trigger, for tests and for a pipeline's inner stop.

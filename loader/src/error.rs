@@ -172,13 +172,33 @@ impl LoaderError {
             Self::DeadLetters(error) => error.class(),
             Self::Target(error) => error.class(),
             Self::Rules(error) => error.class(),
-            Self::Metrics(_) => ErrorClass::Usage,
+            Self::Metrics(error) => error.class(),
             Self::OtherStart { .. }
             | Self::StagingWithoutCheckpoint { .. }
             | Self::TargetEmptied { .. }
             | Self::BehindShared { .. }
             | Self::KeylessOverlap { .. } => ErrorClass::Operator,
             Self::Panicked { .. } | Self::Thread { .. } => ErrorClass::Failed,
+        }
+    }
+
+    /// The source table that it is about, when it is one.
+    pub fn table(&self) -> Option<&TableName> {
+        match self {
+            Self::Compact(error) => of_compact(error),
+            Self::Apply(error) => of_apply(error),
+            Self::DeadLetters(error) => of_dead_letters(error),
+            Self::Rules(error) => Some(error.table()),
+            Self::KeylessOverlap { table, .. } | Self::BehindShared { table, .. } => Some(table),
+            Self::Fetch(_)
+            | Self::Session(_)
+            | Self::Target(_)
+            | Self::OtherStart { .. }
+            | Self::StagingWithoutCheckpoint { .. }
+            | Self::TargetEmptied { .. }
+            | Self::Metrics(_)
+            | Self::Panicked { .. }
+            | Self::Thread { .. } => None,
         }
     }
 
@@ -225,5 +245,46 @@ impl LoaderError {
         } else {
             Server::Target
         })
+    }
+}
+
+fn of_compact(error: &CompactError) -> Option<&TableName> {
+    match error {
+        CompactError::Cells { table, .. }
+        | CompactError::Contradiction { table, .. }
+        | CompactError::Statement { table, .. } => Some(table),
+        CompactError::Damaged { .. }
+        | CompactError::Gap { .. }
+        | CompactError::EventCount { .. }
+        | CompactError::Backwards { .. }
+        | CompactError::CutTransaction { .. }
+        | CompactError::UnknownDefinition { .. } => None,
+    }
+}
+
+fn of_apply(error: &ApplyError) -> Option<&TableName> {
+    match error {
+        ApplyError::Route(error) => Some(error.table()),
+        ApplyError::Hazards { source_table, .. } => Some(source_table),
+        ApplyError::Statement(statement) => Some(&statement.source_table),
+        ApplyError::OverLimit(over) => Some(&over.source_table),
+        ApplyError::Refused { place, .. }
+        | ApplyError::TooManyDeleted { place, .. }
+        | ApplyError::SharedTruncate { place, .. }
+        | ApplyError::SharedKey { place }
+        | ApplyError::Row { place, .. } => Some(&place.source_table),
+        ApplyError::DeadLetters(error) => of_dead_letters(error),
+        ApplyError::Session(_) | ApplyError::Pg(_) => None,
+    }
+}
+
+fn of_dead_letters(error: &DeadLetterError) -> Option<&TableName> {
+    match error {
+        DeadLetterError::OtherKey { table, .. } => Some(table),
+        DeadLetterError::Staging(_)
+        | DeadLetterError::Target(_)
+        | DeadLetterError::Malformed { .. }
+        | DeadLetterError::Taken
+        | DeadLetterError::NotStaged { .. } => None,
     }
 }

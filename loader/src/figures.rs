@@ -149,7 +149,7 @@ impl Figures {
                 self.position(&progress.position, progress.committed_at_us);
             }
             Report::Batch(batch) => self.batch(batch),
-            Report::Part { .. } | Report::Tenure { .. } => {}
+            Report::Part { .. } | Report::TableFailed { .. } | Report::Tenure { .. } => {}
         }
     }
 

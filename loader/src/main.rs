@@ -37,7 +37,7 @@ fn load_and_run(cli: &Cli) -> ExitCode {
 }
 
 fn run(cli: &Cli, settings: &Settings) -> ExitCode {
-    let shutdown = match Shutdown::on_signals() {
+    let shutdown = match shutdown_of(cli.command.as_ref()) {
         Ok(shutdown) => shutdown,
         Err(error) => {
             log::error!("failed to install signal handlers: {error}");
@@ -88,6 +88,23 @@ fn run(cli: &Cli, settings: &Settings) -> ExitCode {
             log::error!("failed to load: {}", chain(&error));
             error.class().exit_code()
         }
+    }
+}
+
+/// What a signal does. Commands that have nothing to put in order end at once.
+fn shutdown_of(command: Option<&Command>) -> std::io::Result<Shutdown> {
+    match command {
+        None => Shutdown::on_signals(),
+        Some(
+            Command::Status { watch: Some(_), .. } | Command::Pause { .. } | Command::Resume { .. },
+        ) => Shutdown::of_command(),
+        Some(
+            Command::Check
+            | Command::Status { watch: None, .. }
+            | Command::Reset { .. }
+            | Command::Ack { .. }
+            | Command::DeadLetters { .. },
+        ) => Ok(Shutdown::never()),
     }
 }
 

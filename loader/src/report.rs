@@ -2,18 +2,23 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
+use common::position::BinlogPosition;
+
 use crate::retire::AppliedBatch;
 
 /// How often progress is logged.
 const INTERVAL: Duration = Duration::from_secs(10);
 
-/// Adds batches up and logs them once per interval.
+/// Adds batches up and logs them once per interval, also when no other one follows; it outlives
+/// the flows.
 pub struct ProgressLog {
     since: Instant,
     batches: u64,
     transactions: u64,
     row_events: u64,
     net_changes: u64,
+    /// The end of the last batch, and its commit time at the source.
+    end: Option<(BinlogPosition, Option<i64>)>,
 }
 
 impl ProgressLog {
@@ -25,6 +30,7 @@ impl ProgressLog {
             transactions: 0,
             row_events: 0,
             net_changes: 0,
+            end: None,
         }
     }
 
@@ -48,16 +54,16 @@ impl ProgressLog {
         self.transactions += batch.transactions;
         self.row_events += batch.row_events;
         self.net_changes += net;
-        if self.since.elapsed() >= INTERVAL {
-            self.log(batch);
-            *self = Self::new();
-        }
+        let end = &batch.progress;
+        self.end = Some((end.position.clone(), end.committed_at_us));
+        self.print_when_due();
     }
 
     /// A part of a large transaction is written and not committed; logs when the interval is
     /// over.
     pub fn part(&mut self, transaction_seq: u64, row_events: u64) {
         if self.since.elapsed() >= INTERVAL {
+            self.print();
             log::info!(
                 "applying a large transaction transaction_seq={transaction_seq} row_events={row_events}"
             );
@@ -65,10 +71,28 @@ impl ProgressLog {
         }
     }
 
-    fn log(&self, batch: &AppliedBatch) {
-        let lag = batch
-            .progress
-            .committed_at_us
+    /// When there is something to log; `None` while nothing is.
+    pub fn due(&self) -> Option<Instant> {
+        self.end.as_ref().map(|_| self.since + INTERVAL)
+    }
+
+    /// Logs what was added, when the interval is over.
+    pub fn print_when_due(&mut self) {
+        if self.since.elapsed() >= INTERVAL {
+            self.print();
+        }
+    }
+
+    /// Logs what was added, and starts an interval.
+    pub fn print(&mut self) {
+        if let Some((position, committed_at_us)) = self.end.take() {
+            self.log(&position, committed_at_us);
+            *self = Self::new();
+        }
+    }
+
+    fn log(&self, position: &BinlogPosition, committed_at_us: Option<i64>) {
+        let lag = committed_at_us
             .and_then(|us| u64::try_from(us).ok())
             .and_then(|us| {
                 SystemTime::now()
@@ -77,8 +101,7 @@ impl ProgressLog {
             })
             .unwrap_or_default();
         log::info!(
-            "applied position={} transactions={} row_events={} net_changes={} batches={} elapsed_s={} lag_s={:.1}",
-            batch.progress.position,
+            "applied position={position} transactions={} row_events={} net_changes={} batches={} elapsed_s={} lag_s={:.1}",
             self.transactions,
             self.row_events,
             self.net_changes,

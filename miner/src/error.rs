@@ -204,10 +204,40 @@ impl MinerError {
         }
     }
 
+    /// The table that it is about, when it is one.
+    pub fn table(&self) -> Option<&TableName> {
+        match self {
+            Self::Decode { place, .. } | Self::Refused { place, .. } => place.table.as_ref(),
+            Self::Source(SourceError::Definition { table, .. }) => Some(table),
+            Self::PreparedBefore { tables } | Self::Elsewhere { tables } => {
+                tables.first().filter(|_| tables.len() == 1)
+            }
+            Self::Settings(_)
+            | Self::Metrics(_)
+            | Self::Source(_)
+            | Self::Migrate(_)
+            | Self::Staging(_)
+            | Self::Checkpoint(_)
+            | Self::Target(_)
+            | Self::Held { .. }
+            | Self::Fenced { .. }
+            | Self::OtherStart { .. }
+            | Self::StagingFull { .. }
+            | Self::AskedBack
+            | Self::Relist
+            | Self::GaveUp { .. }
+            | Self::Thread { .. }
+            | Self::Stopping
+            | Self::Output(_)
+            | Self::Signals(_) => None,
+        }
+    }
+
     /// What to do about it.
     pub fn class(&self) -> ErrorClass {
         match self {
-            Self::Settings(_) | Self::Metrics(_) => ErrorClass::Usage,
+            Self::Settings(_) => ErrorClass::Usage,
+            Self::Metrics(error) => error.class(),
             Self::Source(error) => error.class(),
             Self::Migrate(error) => error.class(),
             Self::Staging(error) | Self::Target(error) => error.class(),

@@ -58,12 +58,12 @@ impl Moment {
             return Duration::ZERO;
         };
         let silent = staged_at.elapsed();
-        match (self.running, self.committed_at_us) {
-            (true, _) if self.caught_up && silent < SILENCE => Duration::ZERO,
-            (true, Some(us)) => SystemTime::now()
+        match (self.caught_up, self.committed_at_us) {
+            (true, _) if self.running && silent < SILENCE => Duration::ZERO,
+            (false, Some(us)) => SystemTime::now()
                 .duration_since(SystemTime::UNIX_EPOCH + Duration::from_micros(us))
                 .unwrap_or_default(),
-            (true, None) | (false, _) => silent,
+            (true, _) | (false, None) => silent,
         }
     }
 }

@@ -32,10 +32,10 @@ fn run(cli: &Cli) -> Result<ExitCode, MinerError> {
     let environment = ProcessEnvironment::current();
     let path = config_path(cli.config.as_deref(), &environment);
     let settings = Settings::load(&path, &environment)?;
-    let shutdown = Shutdown::on_signals().map_err(MinerError::Signals)?;
     match cli.command {
         Some(Command::Check) => check::run(&settings),
         None => {
+            let shutdown = Shutdown::on_signals().map_err(MinerError::Signals)?;
             let bound = pipeline::Bound::new(cli.once, cli.until.clone());
             let reload = Reload::on_signal().map_err(MinerError::Signals)?;
             mine(settings, bound, shutdown, reload).map(|()| ExitCode::SUCCESS)

@@ -12,5 +12,4 @@ values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
        deletes = p.deletes + excluded.deletes,
        truncates = p.truncates + excluded.truncates,
        applied_rows = p.applied_rows + excluded.applied_rows,
-       last_commit_time = coalesce(excluded.last_commit_time, p.last_commit_time),
-       last_error = null
+       last_commit_time = coalesce(excluded.last_commit_time, p.last_commit_time)

@@ -139,6 +139,20 @@ create function mysql2gp.is_waited_for(wish_id bigint) returns boolean language 
 $$;
 comment on function mysql2gp.is_waited_for(bigint) is 'whether the command that asks for it is still there';
 
+-- A loader holds this lock, shared, as long as it has a session here.
+create function mysql2gp.loader_lock(out class integer, out object integer) language sql immutable as
+    'select 1832019820, 1';
+comment on function mysql2gp.loader_lock() is 'numbers of the advisory lock of a loader that lives';
+create function mysql2gp.loader_is_connected() returns boolean language sql stable as $$
+    select exists (
+        select 1
+          from pg_catalog.pg_locks l, mysql2gp.loader_lock() k, pg_catalog.pg_database d
+         where l.locktype = 'advisory' and l.granted and l.objsubid = 2 and d.datname = current_database()
+           and (l.database, l.classid::bigint, l.objid::bigint) = (d.oid, k.class, k.object))
+$$;
+comment on function mysql2gp.loader_is_connected() is
+    'whether a loader has a session here; where the status says that it runs, and it has none, it has died or is cut off';
+
 -- Apart from mysql2gp.loader, whose row a frozen loader may keep locked.
 create table mysql2gp.tenure (
     only_row boolean primary key default true check (only_row),
@@ -191,18 +205,26 @@ create table mysql2gp.table_progress (
     database_name    text not null,
     table_name       text not null,
     target_table     text,
-    state            text not null default 'active' check (state in
-                     ('active', 'overlapping', 'paused', 'held', 'failed')),
+    state            text not null default 'active' check (state in ('active', 'overlapping')),
     inserts          bigint not null default 0,
     updates          bigint not null default 0,
     deletes          bigint not null default 0,
     truncates        bigint not null default 0,
     applied_rows     bigint not null default 0,
     last_commit_time timestamptz,
-    last_error       text,
     primary key (database_name, table_name)
 ) with (fillfactor = 50);
 comment on table mysql2gp.table_progress is 'what the loader has applied, by source table';
+
+-- Tables that a program has ended at; its next start takes them away.
+create table mysql2gp.table_error (
+    program       text not null check (program in ('miner', 'loader')),
+    database_name text not null,
+    table_name    text not null,
+    error         text not null,
+    primary key (program, database_name, table_name)
+);
+comment on table mysql2gp.table_error is 'tables that a program could not go on with, and why, until it starts again';
 
 -- Staged text, about 8 KB a tuple; see the line format at the view mysql2gp.events.
 -- One partition ("segment") per run of chunks; a segment is dropped when it is applied and old enough.
@@ -557,7 +579,7 @@ select r.database_name,
        p.target_table,
        r.key_columns,
        case
-           when p.state = 'failed' then p.state
+           when f.error is not null then 'failed'
            when w.state = 'paused' then w.state
            when h.letters > 0 then 'held'
            else coalesce(p.state, 'active')
@@ -573,7 +595,7 @@ select r.database_name,
             when 'catching_up' then b.catching_up
             else b.others
         end)::numeric(18, 3) as lag_seconds,
-       coalesce(p.last_error, h.last_error) as last_error
+       coalesce(f.error, h.last_error) as last_error
   from mysql2gp.replicated_table r
   left join mysql2gp.table_progress p using (database_name, table_name)
   left join mysql2gp.behind w using (database_name, table_name)
@@ -584,6 +606,11 @@ select r.database_name,
         where e.database_name = r.database_name
           and e.table_name = r.table_name
           and e.resolved_at is null) h
+ cross join lateral (
+       select string_agg(e.program || ': ' || e.error, '; ' order by e.program) as error
+         from mysql2gp.table_error e
+        where e.database_name = r.database_name
+          and e.table_name = r.table_name) f
  cross join (
        select mysql2gp.lag_behind(l.transaction_seq) as catching_up,
               mysql2gp.lag_behind(coalesce(l.ahead_transaction, l.transaction_seq)) as others
@@ -593,7 +620,7 @@ comment on column mysql2gp.tables.database_name is 'database at the source';
 comment on column mysql2gp.tables.table_name is 'table at the source';
 comment on column mysql2gp.tables.target_table is 'table on the target, with its schema';
 comment on column mysql2gp.tables.key_columns is 'columns that identify a row; empty for a table without a key';
-comment on column mysql2gp.tables.state is 'active, overlapping (an earlier load overlaps the stream), paused, held (rows of it are in the dead letters) or failed';
+comment on column mysql2gp.tables.state is 'active, overlapping (an earlier load overlaps the stream), paused, held (rows of it are in the dead letters) or failed (a program has ended at it)';
 comment on column mysql2gp.tables.inserts is 'inserts applied, before merging';
 comment on column mysql2gp.tables.updates is 'updates applied, before merging';
 comment on column mysql2gp.tables.deletes is 'deletes applied, before merging';
@@ -634,10 +661,11 @@ select m.source,
  cross join mysql2gp.open_event_seq o
  cross join lateral (
        select case
-                  -- A miner that lives confirms its position every second.
+                  -- A miner that lives confirms its position every second. Once it had all, only what the source
+                  -- has committed since can be lacking, however long ago it had committed anything before.
                   when m.state = 'running' and m.caught_up and m.staged_at > now() - interval '10 seconds' then 0
-                  when m.state = 'running' then greatest(0, extract(epoch from now() - m.staged_commit_time))
-                  else greatest(0, extract(epoch from now() - m.staged_at))
+                  when m.caught_up or m.staged_commit_time is null then greatest(0, extract(epoch from now() - m.staged_at))
+                  else greatest(0, extract(epoch from now() - m.staged_commit_time))
               end as miner_lag) i
  cross join lateral (
        select i.miner_lag,

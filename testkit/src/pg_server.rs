@@ -303,6 +303,29 @@ impl PgServer {
         }
     }
 
+    /// Freezes the postmaster (SIGSTOP): connections are accepted, and nobody answers. Those
+    /// that are there go on.
+    ///
+    /// # Panics
+    /// When the server is stopped.
+    pub fn sigstop(&mut self) {
+        self.process
+            .as_mut()
+            .expect("the server runs")
+            .signal(Signal::STOP);
+    }
+
+    /// Lets a frozen server go on (SIGCONT).
+    ///
+    /// # Panics
+    /// When the server is stopped.
+    pub fn sigcont(&mut self) {
+        self.process
+            .as_mut()
+            .expect("the server runs")
+            .signal(Signal::CONT);
+    }
+
     /// Shuts the server down in good order, ending its connections.
     ///
     /// # Panics

@@ -12,6 +12,7 @@ mod staging;
 use std::io::{self, Write};
 
 use crate::error::{ErrorClass, chain};
+use crate::patience::Patience;
 
 pub use clock::{Clock, look_at_clock};
 pub use disk::bytes_text;
@@ -68,6 +69,7 @@ impl Finding {
 #[derive(Debug)]
 pub struct Report<W> {
     out: W,
+    patience: Option<Patience>,
     worst: Option<ErrorClass>,
     broken: Option<io::Error>,
 }
@@ -77,8 +79,20 @@ impl<W: Write> Report<W> {
     pub fn new(out: W) -> Self {
         Self {
             out,
+            patience: None,
             worst: None,
             broken: None,
+        }
+    }
+
+    /// From here on this server is asked; one that does not answer ends the process.
+    pub fn asks(&mut self, server: impl Into<String>) {
+        if self.patience.is_none() {
+            // Without a thread nothing but this is lost.
+            self.patience = Patience::new().ok();
+        }
+        if let Some(patience) = &mut self.patience {
+            patience.ask(server);
         }
     }
 
@@ -116,9 +130,12 @@ impl<W: Write> Report<W> {
         };
         // A text of several lines would not be one line for each check.
         let text = finding.text.replace('\n', " ");
+        // Whoever reads the lines may take time.
+        self.patience.iter().for_each(Patience::rest);
         if let Err(error) = writeln!(self.out, "{word} {text}") {
             self.broken.get_or_insert(error);
         }
+        self.patience.iter().for_each(Patience::go_on);
     }
 
     /// Prints all of these lines.

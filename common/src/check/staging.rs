@@ -25,6 +25,7 @@ pub fn look_at_staging<W: Write>(
     settings: &Settings,
     application: &str,
 ) -> Result<Option<(Client, Schema)>, PgError> {
+    report.asks(format!("staging {}", settings.staging.address()));
     let opened = pg::connect(&settings.staging, application);
     let Some(mut client) = answers(report, Server::Staging, &settings.staging, opened)? else {
         return Ok(None);

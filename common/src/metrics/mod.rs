@@ -19,6 +19,7 @@ use prometheus::{
     Registry, TextEncoder,
 };
 
+use crate::error::ErrorClass;
 use crate::settings::{MetricsSettings, StatsdSettings};
 
 /// Upper bounds of the histograms, in seconds: from a small batch to a large transaction.
@@ -35,11 +36,21 @@ const TIMES_MAX: usize = 1000;
 /// Why figures cannot be shown.
 #[derive(Debug, thiserror::Error)]
 pub enum MetricsError {
-    /// The address is in use, or not of this host.
+    /// Another program has the address, for now or for ever.
     #[error(
-        "cannot listen on {key} = \"{address}\" of [metrics]: {reason}; another program, or another copy of this one, \
-         may use the port: choose another one"
+        "cannot listen on {key} = \"{address}\" of [metrics]: {reason}; another program has the port: stop it, or choose \
+         another port"
     )]
+    InUse {
+        /// The key.
+        key: &'static str,
+        /// As configured.
+        address: String,
+        /// What the system says.
+        reason: String,
+    },
+    /// The address is not one that this host can listen on.
+    #[error("cannot listen on {key} = \"{address}\" of [metrics]: {reason}")]
     Listen {
         /// The key.
         key: &'static str,
@@ -51,6 +62,36 @@ pub enum MetricsError {
     /// A thread cannot be started.
     #[error("start thread metrics")]
     Thread(#[source] std::io::Error),
+}
+
+impl MetricsError {
+    /// What to do about it. A port that is in use may be free a moment later.
+    pub fn class(&self) -> ErrorClass {
+        match self {
+            Self::InUse { .. } | Self::Thread(_) => ErrorClass::Failed,
+            Self::Listen { .. } => ErrorClass::Usage,
+        }
+    }
+}
+
+/// The page with the figures.
+///
+/// It is there from the start where its address is free. Where it is not, another copy may
+/// serve the task, and who that is is to be said first: so only a program that holds the task
+/// insists on it.
+pub struct Page(Option<http::Waiting>);
+
+impl Page {
+    /// Makes sure that the page is there.
+    ///
+    /// # Errors
+    /// When the address is still in use.
+    pub fn insist(&mut self) -> Result<(), MetricsError> {
+        match self.0.take() {
+            Some(waiting) => waiting.start(),
+            None => Ok(()),
+        }
+    }
 }
 
 /// A program's figures.
@@ -98,22 +139,23 @@ impl Metrics {
     /// Starts what the configuration asks for; `listen` is this program's key and address.
     ///
     /// # Errors
-    /// When the address cannot be listened on.
+    /// When the address cannot be listened on, other than because it is in use.
     pub fn start(
         settings: &MetricsSettings,
         task: &str,
         (key, listen): (&'static str, Option<&str>),
-    ) -> Result<Self, MetricsError> {
+    ) -> Result<(Self, Page), MetricsError> {
         let registry = Registry::new_custom(None, Some([("task".into(), task.into())].into()))
             .expect("the label's name is a constant");
-        if let Some(address) = listen {
-            http::start(registry.clone(), key, address)?;
-        }
+        let waiting = match listen {
+            Some(address) => http::start(registry.clone(), key, address)?,
+            None => None,
+        };
         let times = match &settings.statsd {
             Some(statsd) => Some(start_statsd(&registry, statsd)?),
             None => None,
         };
-        Ok(Self {
+        let metrics = Self {
             registry,
             wanted: if listen.is_some() || times.is_some() {
                 Wanted::Yes
@@ -121,7 +163,8 @@ impl Metrics {
                 Wanted::No
             },
             times,
-        })
+        };
+        Ok((metrics, Page(waiting)))
     }
 
     /// Figures that nobody looks at.

@@ -4,6 +4,7 @@
 //! says what an error of the server means for the program.
 
 pub mod conninfo;
+mod deadline;
 mod opengauss;
 mod tls;
 
@@ -115,15 +116,21 @@ impl<T> Operation<T> for std::io::Result<T> {
     }
 }
 
-/// Opens a session.
+/// Opens a session, within the `connect_timeout` of the connect string for each of its hosts.
 ///
 /// # Errors
 /// When the server is away ([`ErrorClass::Unreachable`]) or refuses the credentials
 /// ([`ErrorClass::Usage`]).
 pub fn connect(conninfo: &Conninfo, application: &str) -> Result<Client, PgError> {
-    let config = configure(conninfo, application);
-    let opened = open(conninfo, &config)?;
-    prepare(opened.map_err(|error| refused(conninfo, &error))?)
+    deadline::connect(
+        conninfo,
+        application,
+        ("ordinary", |conninfo, application| {
+            let config = configure(conninfo, application);
+            let opened = open(conninfo, &config)?;
+            prepare(opened.map_err(|error| refused(conninfo, &error))?)
+        }),
+    )
 }
 
 /// Opens a session on the target, which may be an openGauss with a login of its own.
@@ -132,11 +139,17 @@ pub fn connect(conninfo: &Conninfo, application: &str) -> Result<Client, PgError
 /// As [`connect`]; [`ErrorClass::Operator`] where the server asks for a login that is not
 /// supported.
 pub fn connect_target(conninfo: &Conninfo, application: &str) -> Result<Client, PgError> {
-    let config = configure(conninfo, application);
-    prepare(match open(conninfo, &config)? {
-        Ok(client) => client,
-        Err(error) => opengauss::connect(conninfo, &config, &error)?,
-    })
+    deadline::connect(
+        conninfo,
+        application,
+        ("target", |conninfo, application| {
+            let config = configure(conninfo, application);
+            prepare(match open(conninfo, &config)? {
+                Ok(client) => client,
+                Err(error) => opengauss::connect(conninfo, &config, &error)?,
+            })
+        }),
+    )
 }
 
 fn configure(conninfo: &Conninfo, application: &str) -> postgres::Config {

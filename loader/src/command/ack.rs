@@ -3,6 +3,8 @@
 //! Moves the checkpoint behind the statement, and only if it is the next thing to be applied: to
 //! the tables that catch up, or else to the others.
 
+mod paused;
+
 use std::io::Write;
 use std::time::Duration;
 
@@ -73,10 +75,28 @@ pub fn run(
         Err(first @ (CommandError::NoStatement { .. } | CommandError::ChangesBefore { .. }))
             if is_catching_up(&behind) =>
         {
-            look_in(Turn::Others).map_err(|second| clearer(first, second))?
+            look_in(Turn::Others).map_err(|second| clearer(first, second))
         }
-        found => found?,
-    };
+        found => found,
+    }
+    .or_else(|error| {
+        let is_not_next = matches!(
+            error,
+            CommandError::NoStatement { .. } | CommandError::ChangesBefore { .. }
+        );
+        let table = if is_not_next {
+            paused::owner(&mut fetcher, &miner, &behind, position)?
+        } else {
+            None
+        };
+        Err(match table {
+            Some(table) => CommandError::OfPaused {
+                position: position.clone(),
+                table,
+            },
+            None => error,
+        })
+    })?;
     session.raise_epoch()?;
     session.catch_up(standing.catch_up);
     session.begin()?;

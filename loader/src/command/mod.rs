@@ -160,6 +160,18 @@ pub enum CommandError {
         /// The position to acknowledge.
         position: BinlogPosition,
     },
+    /// The statement waits with its table.
+    #[error(
+        "the statement at {position} is of table {table}, which is paused, and waits with it: run `binlog_loader resume \
+         {table}` while no loader runs, then this again, and start the loader; where it is said then that changes come \
+         before the statement, start the loader first: it ends at the statement"
+    )]
+    OfPaused {
+        /// The position to acknowledge.
+        position: BinlogPosition,
+        /// The table.
+        table: TableName,
+    },
     /// Another statement waits, or none.
     #[error("no statement waits at {position}; {}", waiting.as_ref().map_or_else(
         || "none is staged next".to_owned(),
@@ -193,6 +205,7 @@ impl CommandError {
             | Self::Shared { .. }
             | Self::NoCheckpoint { .. }
             | Self::ChangesBefore { .. }
+            | Self::OfPaused { .. }
             | Self::NoStatement { .. } => ErrorClass::Usage,
         }
     }

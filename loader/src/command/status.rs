@@ -9,6 +9,7 @@ use std::io::{IsTerminal as _, Write};
 use std::time::Duration;
 
 use common::error::chain;
+use common::patience::Patience;
 use common::pg::{self, Operation as _};
 use common::settings::Settings;
 use common::shutdown::{Shutdown, Waited};
@@ -50,7 +51,7 @@ struct Answer {
 /// # Errors
 /// When staging is away or empty.
 pub fn run(settings: &Settings, format: Format, out: &mut impl Write) -> Result<(), CommandError> {
-    let answer = read_answer(settings)?;
+    let answer = read_answer(settings, &mut Patience::new()?)?;
     match format {
         Format::Json => {
             let answer = serde_json::json!({
@@ -82,8 +83,9 @@ pub fn watch(
     } else {
         ""
     };
+    let mut patience = Patience::new()?;
     loop {
-        let answer = read_answer(settings);
+        let answer = read_answer(settings, &mut patience);
         write!(out, "{start}")?;
         match answer {
             Ok(answer) => screen::write(&settings.task.name, &answer, out)?,
@@ -97,7 +99,14 @@ pub fn watch(
     }
 }
 
-fn read_answer(settings: &Settings) -> Result<Answer, CommandError> {
+fn read_answer(settings: &Settings, patience: &mut Patience) -> Result<Answer, CommandError> {
+    patience.ask(format!("staging {}", settings.staging.address()));
+    let answer = ask(settings);
+    patience.rest();
+    answer
+}
+
+fn ask(settings: &Settings) -> Result<Answer, CommandError> {
     let mut client =
         pg::connect(&settings.staging, "binlog_loader status").map_err(CommandError::Staging)?;
     require_views(&mut client, settings)?;

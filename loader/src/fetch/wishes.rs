@@ -113,7 +113,7 @@ impl Fetcher {
     /// Whether it is still there.
     ///
     /// # Errors
-    /// When staging is away.
+    /// When staging is away, or another loader has begun to read it: that one answers.
     pub fn take_up(&mut self, id: i64) -> Result<Taken, FetchError> {
         let operation = "take up what is asked";
         self.client.batch_execute("begin").operation(operation)?;
@@ -124,11 +124,19 @@ impl Fetcher {
                 &[&id],
             )
             .operation(operation)?;
-        if row.is_some() {
+        let ours = match &self.tenure {
+            Some(tenure) => tenure.holds(&mut self.client)?,
+            None => true,
+        };
+        if row.is_some() && ours {
             return Ok(Taken::Up);
         }
         self.client.batch_execute("rollback").operation(operation)?;
-        Ok(Taken::Back)
+        if ours {
+            Ok(Taken::Back)
+        } else {
+            Err(FetchError::Taken)
+        }
     }
 
     /// Answers what was taken up.

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Instant, SystemTime};
 
 use common::settings::LoaderSettings;
-use crossbeam_channel::{Receiver, Sender};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
 use super::compact_loop::{Took, Work};
 use super::turns::{Behind, TurnEnd};
@@ -23,6 +23,7 @@ pub(super) fn run(
     spares: &Sender<Round>,
     reporter: &Reporter,
     loader: &LoaderSettings,
+    progress_log: &mut ProgressLog,
     (applied, turn): (&AtomicBool, Option<&TurnEnd>),
 ) -> Result<(), LoaderError> {
     let was_behind = applier.is_catching_up();
@@ -32,9 +33,8 @@ pub(super) fn run(
             turn.note_commit(if caught_up { Behind::No } else { Behind::Yes });
         }
     };
-    let mut progress_log = ProgressLog::new();
     let mut open = OpenBatch::default();
-    for work in rounds {
+    while let Some(work) = next(rounds, progress_log) {
         match work {
             Work::Round(mut round, took) => {
                 let started = Instant::now();
@@ -70,6 +70,18 @@ pub(super) fn run(
         }
     }
     Ok(())
+}
+
+/// The next work; what is to be logged meanwhile does not wait for it.
+fn next(rounds: &Receiver<Work>, progress_log: &mut ProgressLog) -> Option<Work> {
+    while let Some(due) = progress_log.due() {
+        match rounds.recv_deadline(due) {
+            Ok(work) => return Some(work),
+            Err(RecvTimeoutError::Timeout) => progress_log.print_when_due(),
+            Err(RecvTimeoutError::Disconnected) => return None,
+        }
+    }
+    rounds.recv().ok()
 }
 
 /// What the rounds of a batch add up to.

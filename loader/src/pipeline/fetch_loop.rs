@@ -4,12 +4,12 @@ use std::time::{Duration, Instant};
 
 use common::crash::{self, Point};
 use common::reload::Reload;
-use common::settings::TableList;
 use common::shutdown::Shutdown;
 use common::table::TableName;
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::REREAD_INTERVAL;
+use super::lists::{InForce, Settled};
 use super::turns::{Read, TurnEnd};
 use crate::coverage::Coverage;
 use crate::error::LoaderError;
@@ -45,7 +45,7 @@ pub(super) struct Ends<'a> {
     pub(super) goal: Option<&'a StagedPosition>,
     pub(super) stop: &'a Shutdown,
     pub(super) reload: &'a Reload,
-    pub(super) listed: &'a TableList,
+    pub(super) in_force: &'a InForce<'a>,
     pub(super) coverage: &'a Coverage,
     pub(super) turn: Option<&'a TurnEnd>,
 }
@@ -53,7 +53,7 @@ pub(super) struct Ends<'a> {
 impl Ends<'_> {
     /// A table that the list did not select when it was read: perhaps it does by now.
     fn is_new(&self, table: &TableName) -> bool {
-        !self.listed.contains(table) && self.coverage.until(table) != u64::MAX
+        !self.in_force.list.contains(table) && self.coverage.until(table) != u64::MAX
     }
 }
 
@@ -68,6 +68,7 @@ pub(super) fn run(
         goal,
         stop,
         reload,
+        in_force,
         turn,
         ..
     } = ends;
@@ -95,6 +96,7 @@ pub(super) fn run(
                 return Ok(Finished::Turn);
             }
             Pass::More => {}
+            Pass::Asked if in_force.settle_wishes(fetcher)? == Settled::Yes => {}
             Pass::Asked | Pass::Relisted => return Ok(Finished::Asked),
             Pass::Stopped if reload.requested() => return Ok(Finished::Asked),
             Pass::Stopped => return Ok(Finished::Reading),
@@ -107,7 +109,7 @@ pub(super) fn run(
         if stop.requested() {
             return Ok(Finished::Reading);
         }
-        if reload.requested() {
+        if reload.requested() && in_force.settle_list(reload) == Settled::No {
             return Ok(Finished::Asked);
         }
     }

@@ -1,17 +1,18 @@
 //! What operators ask for while the loader runs: another table list, tables held back.
 //!
-//! Taken up between two flows, by the one way to start.
+//! Taken up between two flows, by the one way to start; what changes nothing, within a flow.
 
 use std::collections::HashSet;
 
 use common::error::chain;
+use common::reload::Reload;
 use common::settings::{ProcessEnvironment, Settings, TableList};
 use common::table::TableName;
 
 use crate::error::LoaderError;
-use crate::fetch::wishes::Taken;
+use crate::fetch::wishes::{Asked, Taken};
 use crate::fetch::{Fetcher, ReplicatedTable};
-use crate::target::{Held, TargetSession};
+use crate::target::{Held, TargetSession, Wish};
 
 /// The table list in force.
 pub(super) struct Lists {
@@ -48,18 +49,13 @@ impl Lists {
     /// Reads the list again, after SIGHUP or when staging has changes of a table that it does
     /// not select. Nothing else of the configuration is.
     pub(super) fn read_again(&mut self, settings: &Settings) {
-        match Settings::load(&settings.path, &ProcessEnvironment::current()) {
-            Ok(read) if read.tables == self.list => {
-                log::debug!("table list read again: unchanged");
-            }
-            Ok(read) => {
+        match read(settings, &self.list) {
+            ListRead::Unchanged => log::debug!("{UNCHANGED}"),
+            ListRead::Changed(list) => {
                 log::info!("table list read again: it has changed");
-                self.list = read.tables;
+                self.list = list;
             }
-            Err(error) => log::error!(
-                "failed to read the table list again, the old one stays in force: {}",
-                chain(&error)
-            ),
+            ListRead::Failed => {}
         }
     }
 
@@ -86,6 +82,93 @@ impl Lists {
     }
 }
 
+const UNCHANGED: &str = "table list read again: unchanged";
+
+/// What reading the list came to.
+enum ListRead {
+    Unchanged,
+    Changed(TableList),
+    /// It is said why; the old one stays in force.
+    Failed,
+}
+
+fn read(settings: &Settings, list: &TableList) -> ListRead {
+    match Settings::load(&settings.path, &ProcessEnvironment::current()) {
+        Ok(read) if read.tables == *list => ListRead::Unchanged,
+        Ok(read) => ListRead::Changed(read.tables),
+        Err(error) => {
+            log::error!(
+                "failed to read the table list again, the old one stays in force: {}",
+                chain(&error)
+            );
+            ListRead::Failed
+        }
+    }
+}
+
+/// Whether a flow goes on as it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Settled {
+    /// Nothing that it goes by changes.
+    Yes,
+    /// It has to begin anew.
+    No,
+}
+
+/// What a flow goes by, and what would change nothing in it: to begin anew costs what is read of
+/// a large transaction, and whoever asks again and again would keep it from its end.
+pub(super) struct InForce<'a> {
+    pub(super) settings: &'a Settings,
+    pub(super) list: &'a TableList,
+    pub(super) paused: Vec<TableName>,
+}
+
+impl InForce<'_> {
+    /// Takes what asks for the list to be read up, unless the list has changed.
+    pub(super) fn settle_list(&self, reload: &Reload) -> Settled {
+        // What changes after this is asked for after this.
+        reload.take();
+        match read(self.settings, self.list) {
+            ListRead::Unchanged => log::info!("{UNCHANGED}"),
+            ListRead::Failed => {}
+            ListRead::Changed(_) => {
+                reload.raise();
+                return Settled::No;
+            }
+        }
+        Settled::Yes
+    }
+
+    /// Answers, oldest first, who asks for what is so already, up to the first who does not.
+    pub(super) fn settle_wishes(&self, fetcher: &mut Fetcher) -> Result<Settled, LoaderError> {
+        for asked in fetcher.wishes()? {
+            let held = match (asked.wish, self.paused.contains(&asked.table)) {
+                (Wish::Pause, true) => Held::WasPaused,
+                (Wish::Resume, false) => Held::WasNotPaused,
+                (Wish::Pause, false) | (Wish::Resume, true) => return Ok(Settled::No),
+            };
+            if fetcher.take_up(asked.id)? == Taken::Up {
+                say(&asked, held);
+                fetcher.answer(asked.id, held)?;
+            }
+        }
+        Ok(Settled::Yes)
+    }
+}
+
+fn say(asked: &Asked, held: Held) {
+    let table = &asked.table;
+    match held {
+        Held::Paused => log::info!("pause table={table}"),
+        Held::Resumed => log::info!("resume table={table}"),
+        Held::WasPaused | Held::WasNotPaused => log::info!(
+            "asked to {} table={table}, which {}",
+            asked.wish.as_str(),
+            held.as_str()
+        ),
+    }
+}
+
 /// Does what operators ask for.
 pub(super) fn take_wishes(
     fetcher: &mut Fetcher,
@@ -96,18 +179,7 @@ pub(super) fn take_wishes(
             continue;
         }
         let held = session.hold(asked.wish, &asked.table)?;
-        match held {
-            Held::Paused => log::info!("pause table={}", asked.table),
-            Held::Resumed => log::info!("resume table={}", asked.table),
-            Held::WasPaused | Held::WasNotPaused => {
-                log::info!(
-                    "asked to {} table={}, which {}",
-                    asked.wish.as_str(),
-                    asked.table,
-                    held.as_str()
-                );
-            }
-        }
+        say(&asked, held);
         fetcher.answer(asked.id, held)?;
     }
     Ok(())

@@ -10,8 +10,9 @@
 //!
 //! Whatever breaks, the flow is taken down and, where a server was merely away, built up again
 //! from the target's checkpoint: there is one way to start, and it is always the same. So it is
-//! when an operator pauses or resumes a table or changes the table list, and when tables that
-//! catch up and the others take turns. The retire thread outlives such outages, since it also reports them.
+//! when an operator pauses or resumes a table or changes the table list (what asks for the state that is there is
+//! answered within the flow), and when tables that catch up and the others take turns. The retire thread outlives
+//! such outages, since it also reports them.
 
 mod apply_loop;
 mod begin;
@@ -27,19 +28,21 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{Builder, Scope, ScopedJoinHandle};
 use std::time::{Duration, Instant, SystemTime};
 
+use common::behind::TableState;
 use common::crash::{self, Point};
 use common::error::chain;
-use common::metrics::Metrics;
+use common::metrics::{Metrics, Page};
 use common::position::BinlogPosition;
 use common::reload::Reload;
 use common::retry::Backoff;
 use common::settings::Settings;
 use common::shutdown::{Shutdown, Waited};
+use common::table::TableName;
 use crossbeam_channel::bounded;
 
 use begin::Begin;
 use fetch_loop::{Ends, Finished};
-use lists::Lists;
+use lists::{InForce, Lists};
 use turns::TurnEnd;
 
 use crate::apply::Applier;
@@ -49,6 +52,7 @@ use crate::error::{LoaderError, Server};
 use crate::fetch::Fetcher;
 use crate::figures::Figures;
 use crate::progress::StagedPosition;
+use crate::report::ProgressLog;
 use crate::retire::{LoaderState, Report, Reporter, Retirer};
 use crate::round::{Contradictions, Round};
 use crate::standing::Standing;
@@ -81,7 +85,7 @@ pub fn run(
     shutdown: &Shutdown,
     reload: &Reload,
 ) -> Result<(), LoaderError> {
-    let metrics = Metrics::start(
+    let (metrics, page) = Metrics::start(
         &settings.metrics,
         &settings.task.name,
         ("listen", settings.metrics.listen.as_deref()),
@@ -103,17 +107,28 @@ pub fn run(
         reporter: reporter.clone(),
         session: None,
         epoch: None,
+        page,
         goal: None,
         applied: AtomicBool::new(false),
+        progress_log: ProgressLog::new(),
     };
     let result = runner.run();
+    runner.progress_log.print();
     // Frees the task's lock before the last words.
     drop(runner);
     match &result {
         Ok(()) => reporter.state(LoaderState::Stopped),
         // The state is the other loader's.
         Err(error) if error.is_of_another_loader() => {}
-        Err(error) => reporter.report(Report::State(LoaderState::Failed, Some(chain(error)))),
+        Err(error) => {
+            if let Some(table) = error.table() {
+                reporter.report(Report::TableFailed {
+                    table: table.clone(),
+                    error: chain(error),
+                });
+            }
+            reporter.report(Report::State(LoaderState::Failed, Some(chain(error))));
+        }
     }
     drop(reporter);
     let retired = retire.join();
@@ -154,10 +169,12 @@ struct Runner<'a> {
     /// Kept through an outage of staging: it holds the task's lock.
     session: Option<TargetSession>,
     epoch: Option<i64>,
+    page: Page,
     /// Staged position to reach, with `--once`.
     goal: Option<StagedPosition>,
     /// Whether a batch was applied since the last outage.
     applied: AtomicBool,
+    progress_log: ProgressLog,
 }
 
 /// Why a flow ended without an error.
@@ -302,6 +319,7 @@ impl Runner<'_> {
         )?;
         self.reporter.state(LoaderState::Starting);
         crash::point(Point::LoaderLocked);
+        self.page.insist()?;
         session.create_tables()?;
         if let Some(epoch) = self.epoch {
             session.resume_epoch(epoch)?;
@@ -345,6 +363,12 @@ impl Runner<'_> {
             settings.loader.batch_bytes
         );
         session.catch_up(catch_up);
+        let paused = behind
+            .iter()
+            .map(|shown| &shown.behind)
+            .filter(|behind| behind.state == TableState::Paused)
+            .map(|behind| behind.table.clone())
+            .collect();
         self.reporter.report(Report::Begin {
             progress: session.shown(start.clone()),
             at: SystemTime::now(),
@@ -380,7 +404,14 @@ impl Runner<'_> {
             task.staging_id,
             fetcher.known_file(),
         );
-        let ended = self.threads((fetcher, coverage, turn), compactor, &mut applier);
+        let mut progress_log = std::mem::take(&mut self.progress_log);
+        let ended = self.threads(
+            (fetcher, coverage, turn),
+            paused,
+            compactor,
+            (&mut applier, &mut progress_log),
+        );
+        self.progress_log = progress_log;
         self.turned = Turned::No;
         match &ended {
             Ok(Ended::Turn) => {
@@ -400,8 +431,9 @@ impl Runner<'_> {
     fn threads(
         &self,
         (mut fetcher, coverage, turn): (Fetcher, Coverage, Option<TurnEnd>),
+        paused: Vec<TableName>,
         compactor: Compactor,
-        applier: &mut Applier,
+        (applier, progress_log): (&mut Applier, &mut ProgressLog),
     ) -> Result<Ended, LoaderError> {
         let (texts_in, texts) = bounded(QUEUE_TEXTS);
         let (rounds_in, rounds) = bounded(1);
@@ -416,13 +448,18 @@ impl Runner<'_> {
         std::thread::scope(|scope| {
             let fetch = spawn_scoped(scope, "fetch", {
                 let torn_down = Arc::clone(&torn_down);
-                let (reload, listed) = (self.reload, self.lists.list());
+                let reload = self.reload;
+                let in_force = InForce {
+                    settings: self.settings,
+                    list: self.lists.list(),
+                    paused,
+                };
                 move || {
                     let ends = Ends {
                         goal: goal.as_ref(),
                         stop: &torn_down,
                         reload,
-                        listed,
+                        in_force: &in_force,
                         coverage: &coverage,
                         turn,
                     };
@@ -441,6 +478,7 @@ impl Runner<'_> {
                     &spares_in,
                     &self.reporter,
                     loader,
+                    progress_log,
                     (&self.applied, turn),
                 )
             }))

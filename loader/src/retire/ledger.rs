@@ -47,6 +47,10 @@ pub(super) struct Ledger {
     held_at: Option<u64>,
     /// Tables that catch up.
     catching_up: Option<CatchingUp>,
+    /// Whether what the loader has ended at before is over.
+    begins: bool,
+    /// The table that the loader ends at, and why.
+    failed: Option<(TableName, String)>,
     statements: Option<Statements>,
     last_batch_id: i64,
     pruned_at: i64,
@@ -97,6 +101,7 @@ impl Ledger {
             && self.position.is_none()
             && self.part.is_none()
             && self.behind.is_none()
+            && self.failed.is_none()
     }
 
     /// Last transaction that is known to be applied to all tables, paused ones included.
@@ -144,7 +149,9 @@ impl Ledger {
                     turn,
                 });
                 self.behind = Some(behind);
+                self.begins = true;
             }
+            Report::TableFailed { table, error } => self.failed = Some((table, error)),
             Report::Part { event_seq } => self.part = Some(event_seq),
             Report::Tenure { tenure, staging_id } => self.begin_tenure(tenure, staging_id),
         }
@@ -241,6 +248,7 @@ impl Ledger {
             drop(transaction);
             self.forget();
             self.state = None;
+            self.failed = None;
             return Ok(());
         }
         if let Some((progress, applied_at)) = &self.position {
@@ -294,6 +302,17 @@ impl Ledger {
                 .operation("remove old batches")?;
             self.pruned_at = batch_id;
         }
+        if self.begins {
+            transaction
+                .execute(
+                    "delete from mysql2gp.table_error where program = 'loader'",
+                    &[],
+                )
+                .operation("write the tables that failed")?;
+        }
+        if let Some((table, error)) = &self.failed {
+            write_failed(&mut transaction, table, error)?;
+        }
         if let Some((state, error)) = &self.state {
             write_state(&mut transaction, *state, error.as_deref())?;
         }
@@ -303,6 +322,8 @@ impl Ledger {
         self.last_batch_id = batch_id;
         self.overlap_ended |= overlap_ends;
         self.state = None;
+        self.begins = false;
+        self.failed = None;
         self.forget();
         Ok(())
     }
@@ -434,6 +455,22 @@ fn write_state(
             &[&state.as_str(), &holder(), &error],
         )
         .operation("write the loader's state")?;
+    Ok(())
+}
+
+fn write_failed(
+    transaction: &mut Transaction<'_>,
+    table: &TableName,
+    error: &str,
+) -> Result<(), PgError> {
+    transaction
+        .execute(
+            "insert into mysql2gp.table_error (program, database_name, table_name, error) \
+             values ('loader', $1, $2, $3) \
+                 on conflict (program, database_name, table_name) do update set error = excluded.error",
+            &[&table.database, &table.table, &error],
+        )
+        .operation("write the tables that failed")?;
     Ok(())
 }
 

@@ -17,6 +17,7 @@ mod segments;
 use std::time::{Duration, Instant, SystemTime};
 
 use common::pg::{self, Conninfo, Operation as _, PgError};
+use common::table::TableName;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use postgres::Client;
 use postgres::error::SqlState;
@@ -111,6 +112,13 @@ pub enum Report {
         /// Whose turn it is.
         turn: Turn,
     },
+    /// The loader ends at this table.
+    TableFailed {
+        /// The source table.
+        table: TableName,
+        /// Why.
+        error: String,
+    },
     /// A batch is written up to this event and not committed yet.
     Part {
         /// Number of the event within this staging.
@@ -184,6 +192,8 @@ pub struct Retirer {
     client: Option<Client>,
     /// Whether staging is known to have the loader's tables.
     prepared: bool,
+    /// Whether there was a session once: whoever looks finds one as long as the loader lives.
+    connected: bool,
     ledger: Ledger,
     segments: Segments,
     figures: Figures,
@@ -198,6 +208,7 @@ impl Retirer {
             conninfo,
             client: None,
             prepared: false,
+            connected: false,
             ledger: Ledger::default(),
             segments: Segments::new(keep_applied),
             figures,
@@ -229,6 +240,7 @@ impl Retirer {
                             Err(_) => 10 * WRITE_INTERVAL,
                         };
                     if now >= next_segments {
+                        self.stay_connected();
                         self.read_status();
                         self.retire_segments();
                         next_segments = now + SEGMENT_INTERVAL;
@@ -260,6 +272,16 @@ impl Retirer {
         result
     }
 
+    /// Gets a session that was lost back, though there is nothing to write.
+    fn stay_connected(&mut self) {
+        if self.connected
+            && self.client.is_none()
+            && let Err(error) = self.try_write()
+        {
+            log::debug!("failed to {error}");
+        }
+    }
+
     fn try_write(&mut self) -> Result<(), PgError> {
         let client = match &mut self.client {
             Some(client) => client,
@@ -277,8 +299,17 @@ impl Retirer {
                 .query_one("select to_regclass('mysql2gp.batch') is not null", &[])
                 .operation("look for the staging schema")?
                 .get(0);
+            if self.prepared {
+                client
+                    .execute(
+                        "select pg_advisory_lock_shared(class, object) from mysql2gp.loader_lock()",
+                        &[],
+                    )
+                    .operation("show that the loader lives")?;
+                self.connected = true;
+            }
         }
-        if self.prepared {
+        if self.prepared && !self.ledger.is_empty() {
             self.ledger.write(client)?;
         }
         Ok(())

@@ -77,6 +77,17 @@ pub enum RouteError {
 }
 
 impl RouteError {
+    /// The source table that has none, or one of them.
+    pub fn table(&self) -> &TableName {
+        match self {
+            Self::NoTable { source_table, .. }
+            | Self::AmbiguousTable { source_table, .. }
+            | Self::Misfit { source_table, .. } => source_table,
+            Self::Constant { source_table, .. } => source_table,
+            Self::NotKeptApart { tables, .. } => &tables.0,
+        }
+    }
+
     /// What to do about it: the message says.
     pub fn class(&self) -> ErrorClass {
         match self {

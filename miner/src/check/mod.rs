@@ -64,6 +64,7 @@ fn look_at_source<W: Write>(
     settings: &Settings,
     staged: Option<&Staged>,
 ) -> Result<(), MinerError> {
+    report.asks(format!("source {}", settings.source.address()));
     let mut source = Questions::open(&settings.source)?;
     settings::look(report, settings, &mut source, staged)?;
     match source.files() {
@@ -86,6 +87,7 @@ fn look_at_source<W: Write>(
 /// With empty staging the miner goes on from the target's checkpoint.
 fn look_at_target<W: Write>(report: &mut Report<W>, settings: &Settings) -> Result<(), PgError> {
     let conninfo = &settings.target.conninfo;
+    report.asks(format!("target {}", conninfo.address()));
     let opened = connect_target(conninfo, NAME);
     let Some(mut client) = answers(report, Server::Target, conninfo, opened)? else {
         return Ok(());

@@ -23,7 +23,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use common::error::{ErrorClass, chain};
-use common::metrics::Metrics;
+use common::metrics::{Metrics, Page};
 use common::position::{BinlogPosition, LogId};
 use common::reload::Reload;
 use common::settings::Settings;
@@ -42,7 +42,7 @@ use crate::stage::{Message, NewTimeline, Stager, StagingSession};
 use assembly::{Assembly, AssemblySettings, Channels};
 use outage::Outage;
 use queue::{Gauge, LotSender, Peer, Received, Urgency};
-use relist::Lists;
+use relist::{InForce, Lists};
 use report::{REPORT_INTERVAL, Report};
 use start::From;
 
@@ -61,7 +61,7 @@ pub fn run(
 ) -> Result<(), MinerError> {
     announce(settings);
     let mut lists = Lists::new(settings.tables.clone());
-    let metrics = Metrics::start(
+    let (metrics, mut page) = Metrics::start(
         &settings.metrics,
         &settings.task.name,
         ("miner_listen", settings.metrics.miner_listen.as_deref()),
@@ -84,6 +84,7 @@ pub fn run(
             outage: &mut outage,
             epoch: &mut epoch,
             figures: &mut figures,
+            page: &mut page,
         };
         let mut error = match attempt.run(&mut session, &mut bound) {
             Ok(()) => break,
@@ -102,6 +103,10 @@ pub fn run(
         if error.class() != ErrorClass::Unreachable {
             figures.enter("failed");
             report_failure(&mut session, "failed", &error);
+            if let (Some(open), Some(table)) = (&mut session, error.table()) {
+                // The program's own words say the same.
+                let _ = open.mark_failed(table, &chain(&error));
+            }
             return Err(error);
         }
         figures.enter(waiting_state(&error));
@@ -183,6 +188,7 @@ struct Attempt<'a> {
     /// Of the last session on staging.
     epoch: &'a mut Option<i64>,
     figures: &'a mut Figures,
+    page: &'a mut Page,
 }
 
 impl Attempt<'_> {
@@ -202,6 +208,7 @@ impl Attempt<'_> {
             )?),
         };
         *self.epoch = Some(open.epoch());
+        self.page.insist()?;
         let mut prepared = match self.prepare(open, bound) {
             Ok(prepared) => prepared,
             Err(error) => {
@@ -414,10 +421,14 @@ impl Attempt<'_> {
         }
     }
 
-    /// Starts over with another list, between two source transactions.
-    fn look_at_list(&self, stager: &Stager) -> Result<(), MinerError> {
-        if self.reload.requested() && !stager.is_open() {
-            return Err(MinerError::Relist);
+    /// Starts over with another list, between two source transactions. One that has not changed
+    /// costs nothing: what is read of the log stays.
+    fn look_at_list(&mut self, stager: &Stager) -> Result<(), MinerError> {
+        if self.reload.requested() && !stager.is_open() && self.reload.take() {
+            match self.lists.read_again(self.settings) {
+                InForce::TheSame => {}
+                InForce::Another => return Err(MinerError::Relist),
+            }
         }
         Ok(())
     }

@@ -20,6 +20,15 @@ pub(super) struct Lists {
     before: Option<TableList>,
 }
 
+/// Which list is in force once it was read again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum InForce {
+    /// The one before.
+    TheSame,
+    /// One that mining begins anew with.
+    Another,
+}
+
 impl Lists {
     pub(super) fn new(list: TableList) -> Self {
         Self { list, before: None }
@@ -30,19 +39,21 @@ impl Lists {
     }
 
     /// Reads the list again, after SIGHUP. Nothing else of the configuration is.
-    pub(super) fn read_again(&mut self, settings: &Settings) {
+    pub(super) fn read_again(&mut self, settings: &Settings) -> InForce {
         match Settings::load(&settings.path, &ProcessEnvironment::current()) {
             Ok(read) if read.tables == self.list => info!("table list read again: unchanged"),
             Ok(read) => {
                 info!("table list read again: it has changed");
                 let before = std::mem::replace(&mut self.list, read.tables);
                 self.before.get_or_insert(before);
+                return InForce::Another;
             }
             Err(error) => error!(
                 "failed to read the table list again, the old one stays in force: {}",
                 chain(&error)
             ),
         }
+        InForce::TheSame
     }
 
     /// Mining has begun with the list.

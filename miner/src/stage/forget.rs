@@ -25,6 +25,7 @@ delete from mysql2gp.timeline;
 delete from mysql2gp.definition;
 delete from mysql2gp.prepared;
 delete from mysql2gp.table_progress;
+delete from mysql2gp.table_error;
 delete from mysql2gp.batch;
 update mysql2gp.dead_letter set event_seq = null;
 update mysql2gp.task set staging_id = md5(random()::text || clock_timestamp()::text)::uuid";

@@ -61,6 +61,12 @@ impl StagingSession {
                 &[&version, &epoch, &list.to_json()],
             )
             .operation("announce the source")?;
+        transaction
+            .execute(
+                "delete from mysql2gp.table_error where program = 'miner'",
+                &[],
+            )
+            .operation("announce the source")?;
         let (databases, names): (Vec<_>, Vec<_>) = tables
             .iter()
             .map(|definition| (&definition.name.database, &definition.name.table))

@@ -11,7 +11,7 @@ use common::settings::Settings;
 use common::shutdown::{Shutdown, Waited};
 use common::staging::migrate::migrate;
 use common::staging::segment_of;
-use common::table::{DefinitionId, TableDefinition};
+use common::table::{DefinitionId, TableDefinition, TableName};
 use log::warn;
 use postgres::Client;
 
@@ -294,6 +294,23 @@ impl StagingSession {
                         last_error_at = case when $2::text is null then last_error_at else now() end \
                   where epoch = $3",
                 &[&state, &error, &self.epoch],
+            )
+            .operation("write the miner's state")
+            .map(|_| ())
+            .map_err(MinerError::Staging)
+    }
+
+    /// Has the views show the table that the miner ends at, until it starts again.
+    ///
+    /// # Errors
+    /// When the statement fails.
+    pub fn mark_failed(&mut self, table: &TableName, error: &str) -> Result<(), MinerError> {
+        self.client
+            .execute(
+                "insert into mysql2gp.table_error (program, database_name, table_name, error) \
+                 select 'miner', $1, $2, $3 from mysql2gp.miner where epoch = $4 \
+                     on conflict (program, database_name, table_name) do update set error = excluded.error",
+                &[&table.database, &table.table, &error, &self.epoch],
             )
             .operation("write the miner's state")
             .map(|_| ())

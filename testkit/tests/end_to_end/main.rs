@@ -52,6 +52,9 @@ mod copies;
 /// Servers that are away.
 mod outages;
 
+/// What the status says of programs that have ended.
+mod ended;
+
 /// One table loaded anew.
 mod resync;
 

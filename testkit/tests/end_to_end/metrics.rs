@@ -17,14 +17,19 @@ fn free_port() -> u16 {
     listener.local_addr().unwrap().port()
 }
 
-/// Everything that a program shows at its port; `None` while nobody answers.
-fn scrape(port: u16) -> Option<String> {
+/// What a program answers at its port; `None` while nobody does.
+fn get(port: u16, path: &str) -> Option<String> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
-    stream
-        .write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-        .ok()?;
+    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).ok()?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).ok()?;
+    Some(answer)
+}
+
+/// Everything that a program shows at its port; `None` while nobody answers.
+fn scrape(port: u16) -> Option<String> {
+    let answer = get(port, "/metrics")?;
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     Some(answer)
 }
@@ -100,6 +105,12 @@ fn both_programs_show_and_send_their_figures() {
     wait_figure(port, "mysql2gp_backlog_rows", &[], 0.0);
     wait_figure(port, "mysql2gp_dead_letters", &[], 0.0);
     wait_figure(port, "mysql2gp_paused_tables", &[], 0.0);
+    assert!(
+        get(port, "/metrics?by=test")
+            .unwrap()
+            .contains("mysql2gp_batches_total")
+    );
+    assert!(get(port, "/else?metrics").unwrap().contains(" 404 "));
     let loaders = scrape(port).unwrap();
     let value = |name: &str| figure(&loaders, name, &[]).unwrap();
     assert_eq!(
@@ -206,7 +217,7 @@ fn assert_names_exist(text: &str) {
 }
 
 #[test]
-fn a_port_in_use_is_a_configuration_error_and_an_unknown_statsd_host_is_none() {
+fn a_port_in_use_is_tried_again_and_an_unknown_statsd_host_is_no_error() {
     let rig = Rig::start();
     let task = rig.small_task("metrics_port");
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -216,7 +227,7 @@ fn a_port_in_use_is_a_configuration_error_and_an_unknown_statsd_host_is_none() {
         ("miner_listen", miner),
     ] {
         let files = task.config.clone().set("metrics", key, &address).write();
-        assert_ends(&mut start(&files, &[]), 2, &[key, &address, "in use"]);
+        assert_ends(&mut start(&files, &[]), 1, &[key, &address, "in use"]);
     }
     let files = task
         .config
@@ -230,4 +241,41 @@ fn a_port_in_use_is_a_configuration_error_and_an_unknown_statsd_host_is_none() {
     assert_stops(&mut mining);
     assert_stops(&mut loading);
     rig.assert_equal(&task, &["t"]);
+}
+
+#[test]
+fn a_second_copy_says_who_holds_the_task_and_not_that_the_port_is_taken() {
+    let rig = Rig::start();
+    let mut task = rig.small_task("metrics_copies");
+    let (port, miner_port) = (free_port(), free_port());
+    task.config = task
+        .config
+        .clone()
+        .set("task", "lock_timeout", 1)
+        .set("metrics", "listen", format!("127.0.0.1:{port}"))
+        .set("metrics", "miner_listen", format!("127.0.0.1:{miner_port}"));
+    let files = task.config.write();
+    let mut mining = miner(&files, &[]);
+    let mut loading = loader(&files, &[]);
+    rig.wait_applied(&task, &mut [&mut mining, &mut loading]);
+    for (start, first) in [
+        (miner as crate::rig::Run, &mining),
+        (loader as crate::rig::Run, &loading),
+    ] {
+        let mut second = start(&files, &[]);
+        assert_ends(&mut second, 1, &[&format!("pid {}", first.pid())]);
+        assert!(!second.stderr().contains("in use"), "{}", second.stderr());
+    }
+    // The one that takes over takes the port over, too.
+    let mut second = miner(&files, &[]);
+    second.wait_log("another miner", SOON);
+    mining.kill9();
+    wait_figure(
+        miner_port,
+        "mysql2gp_miner_state",
+        &["state=\"running\""],
+        1.0,
+    );
+    assert_stops(&mut second);
+    assert_stops(&mut loading);
 }

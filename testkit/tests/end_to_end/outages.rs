@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread;
+use std::time::Duration;
 
 use common::crash;
 use serde_json::json;
@@ -364,4 +365,63 @@ fn a_transaction_that_is_cut_off_leaves_no_backlog() {
     mining.sigterm();
     assert_ends(&mut mining, 0, &[]);
     assert_eq!(rig.status_of(task, "backlog_rows"), before);
+}
+
+#[test]
+fn commands_give_up_a_server_that_accepts_and_does_not_answer_and_programs_wait_for_it() {
+    let mut rig = Rig::with_servers(
+        MysqlServer::start_default(Flavor::MariaDb1011),
+        PgServer::start_default(),
+        PgServer::start_default(),
+    );
+    let mut task = rig.small_task("frozen");
+    let staging = rig.staging.connect_string(&task.staging);
+    task.config = task.config.staging(&format!("{staging} connect_timeout=1"));
+    let files = task.config.write();
+    assert_ends(&mut miner(&files, &["--once"]), 0, &[]);
+    rig.source_sql(&["insert into t values (1, 'one')"]);
+    rig.staging.sigstop();
+    for args in [&["status"] as &[&str], &["pause", "t"]] {
+        assert_ends(
+            &mut loader(&files, args),
+            1,
+            &["staging", "connect_timeout"],
+        );
+    }
+    for start in [loader as crate::rig::Run, miner] {
+        let mut checking = start(&files, &["check"]);
+        assert_eq!(checking.wait_exit(SOON).code(), Some(1));
+        assert!(checking.stdout().contains("FAIL staging"));
+    }
+    let (mut mining, mut loading) = (miner(&files, &[]), loader(&files, &[]));
+    wait_warning(&mut mining, "connect_timeout");
+    wait_warning(&mut loading, "connect_timeout");
+    rig.staging.sigcont();
+    rig.wait_applied(&task, &mut [&mut mining, &mut loading]);
+    assert_stops(&mut mining);
+    assert_stops(&mut loading);
+    rig.assert_equal(&task, &["t"]);
+}
+
+#[test]
+fn a_command_ends_at_the_first_signal() {
+    let mut rig = Rig::start();
+    let task = rig.small_task("signalled");
+    let files = task.config.write();
+    assert_ends(&mut miner(&files, &["--once"]), 0, &[]);
+    rig.staging.sigstop();
+    for args in [
+        &["status"] as &[&str],
+        &["status", "--watch", "1"],
+        &["check"],
+        &["pause", "t"],
+        &["ack", "mysql-bin.000001:4"],
+        &["dead-letters", "list"],
+    ] {
+        let mut command = loader(&files, args);
+        assert_keeps_running(&mut command);
+        command.sigterm();
+        command.wait_exit(Duration::from_secs(5));
+    }
+    rig.staging.sigcont();
 }

@@ -1,7 +1,7 @@
 //! Tables are held back by commands in awkward moments: tables that come and go at the source,
 //! statements of others to acknowledge, commands that are given up.
 
-use testkit::wait_until;
+use testkit::{Program, wait_until};
 
 use crate::paused::{behind, hold, wait_caught_up};
 use crate::rig::{Rig, SOON, assert_ends, assert_stops, loader, miner};
@@ -236,4 +236,74 @@ fn a_paused_table_that_is_listed_anew_while_no_loader_runs_begins_anew_and_says_
     rig.assert_equal(&task, &["t"]);
     assert_stops(&mut mining);
     assert_stops(&mut loading);
+}
+
+#[test]
+fn what_is_asked_for_and_changes_nothing_does_not_begin_a_large_transaction_anew() {
+    let rig = Rig::start();
+    let mut task = rig.small_task("changes_nothing");
+    task.config = task
+        .config
+        .tables(&["t"])
+        .set("binlogloader", "batch_bytes", 100_000);
+    let files = task.config.write();
+    let (mut mining, mut loading) = (miner(&files, &[]), loader(&files, &[]));
+    rig.source_sql(&["insert into t values (0, 'zero')"]);
+    rig.wait_applied(&task, &mut [&mut mining, &mut loading]);
+    rig.source_sql(&["insert into t select seq, 'a row' from seq_1_to_400000"]);
+    let mut asked = 0;
+    while rig.target_value(&task, "select count(*) from t") == "1" {
+        let resume = ["resume", "t", "--timeout", "60"];
+        hold(&files, &resume, &["app.t is not paused"]);
+        mining.sighup();
+        loading.sighup();
+        asked += 1;
+        assert!(loading.exit_status().is_none() && mining.exit_status().is_none());
+    }
+    assert!(asked > 0, "nothing was asked meanwhile");
+    rig.wait_applied(&task, &mut [&mut mining, &mut loading]);
+    rig.assert_equal(&task, &["t"]);
+    let times = |program: &Program, word: &str| program.stderr().matches(word).count();
+    assert_eq!(times(&loading, "applying task="), 1);
+    assert_eq!(times(&mining, "connected to source"), 1);
+    for program in [&loading, &mining] {
+        assert!(times(program, "table list read again: unchanged") > 0);
+    }
+
+    hold(&files, &["pause", "t"], &["app.t is paused"]);
+    hold(&files, &["pause", "t"], &["was paused already"]);
+    hold(&files, &["resume", "t"], &["app.t is resumed"]);
+    assert_eq!(times(&loading, "applying task="), 3);
+    assert_stops(&mut mining);
+    assert_stops(&mut loading);
+}
+
+#[test]
+fn what_was_applied_is_logged_though_nothing_follows_and_over_pauses() {
+    let rig = Rig::start();
+    let task = rig.small_task("progress_lines");
+    let files = task.config.write();
+    let (mut mining, mut loading) = (miner(&files, &[]), loader(&files, &[]));
+    let logged = |program: &Program| -> u64 {
+        let log = program.stderr();
+        let lines = log
+            .lines()
+            .filter(|line| line.contains("applied position="));
+        let counts = lines.filter_map(|line| line.split_once(" row_events=")?.1.split_once(' '));
+        counts.map(|(count, _)| count.parse::<u64>().unwrap()).sum()
+    };
+    for id in 0..5 {
+        rig.source_sql(&[&format!("insert into t values ({id}, 'a row')")]);
+        rig.wait_applied(&task, &mut [&mut mining, &mut loading]);
+    }
+    wait_until(SOON, "the line", || logged(&loading) == 5);
+    rig.source_sql(&["insert into t values (5, 'a row')"]);
+    rig.wait_applied(&task, &mut [&mut mining, &mut loading]);
+    hold(&files, &["pause", "t"], &["paused"]);
+    rig.source_sql(&["insert into t values (6, 'a row')"]);
+    hold(&files, &["resume", "t"], &["resumed"]);
+    wait_caught_up(&rig, &task, &mut [&mut mining, &mut loading]);
+    assert_stops(&mut loading);
+    assert_eq!(logged(&loading), 7);
+    assert_stops(&mut mining);
 }

@@ -57,6 +57,8 @@ fn statements_on_a_paused_table_wait_in_their_place() {
     rig.wait_applied(&task, &mut [&mut mining, &mut loading]);
     rig.assert_equal(&task, &["u"]);
     assert_stops(&mut loading);
+    let ack_of_paused = ["is of table app.t, which is paused", "resume app.t"];
+    assert_ends(&mut loader(&files, &["ack", &altered]), 2, &ack_of_paused);
     // Acknowledged while others are far ahead.
     hold(&files, &["resume", "t"], &["resumed"]);
     rig.target_sql(

@@ -1,7 +1,6 @@
 //! Mistakes in `my.cfg` and on the command line. No server is asked.
 
 use std::fs;
-use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 
 use testkit::{TaskBuilder, TaskFiles};
@@ -203,16 +202,6 @@ fn of_keys(group: &mut Group<'_>) {
     for (mistake, config, word) in cases {
         group.make(mistake, &config, "binlog_miner", 2, word);
     }
-    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = taken.local_addr().unwrap().port();
-    group.hide(port, "9187");
-    group.make(
-        "a metrics port that is in use",
-        &nowhere().set("metrics", "listen", format!("127.0.0.1:{port}")),
-        "binlog_loader",
-        2,
-        "metrics",
-    );
     let files = nowhere().write();
     let launch =
         crate::rig::launch(&files, "binlog_miner").env("MYSQL2GP__SRC__MYSQL__PASWORD", SECRET);

@@ -1,6 +1,7 @@
 //! Mistakes in operation: copies, commands, starting over, scripts.
 
 use std::fs;
+use std::net::TcpListener;
 use std::path::Path;
 
 use testkit::{Launch, Program, TaskFiles, binary};
@@ -49,6 +50,19 @@ fn of_copies(group: &mut Group<'_>, servers: &Servers) {
         "binlog_loader reset --yes",
         1,
         "held by another loader",
+    );
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    group.hide(port, "9187");
+    let task = servers.task("o4", TABLE);
+    group.make(
+        "a metrics port that another program has",
+        &task
+            .config
+            .set("metrics", "listen", format!("127.0.0.1:{port}")),
+        "binlog_loader",
+        1,
+        "metrics",
     );
 }
 

@@ -30,6 +30,7 @@ pub(super) fn look<W: Write>(
     settings: &Settings,
 ) -> Result<Option<Target>, CommandError> {
     let conninfo = &settings.target.conninfo;
+    report.asks(format!("target {}", conninfo.address()));
     let opened = pg::connect_target(conninfo, NAME);
     let answered = answers(report, Server::Target, conninfo, opened);
     let Some(mut client) = answered.map_err(of_target)? else {

@@ -40,10 +40,15 @@ pub(super) fn write(task: &str, answer: &Answer, out: &mut impl Write) -> io::Re
     )?;
     writeln!(
         out,
-        "loader    {:<15} {}:{}",
+        "loader    {:<15} {}:{}{}",
         field("loader_state"),
         field("applied_file"),
-        field("applied_pos")
+        field("applied_pos"),
+        if is_gone(answer) {
+            "  (it has no session on staging: it has died, or is cut off)"
+        } else {
+            ""
+        }
     )?;
     writeln!(out, "rate      {}", rate(&answer.last_minute))?;
     writeln!(
@@ -116,6 +121,9 @@ fn catch_up(answer: &Answer) -> String {
     }
     let seconds = number(&answer.last_minute, "seconds");
     let row_events = number(&answer.last_minute, "row_events");
+    if is_gone(answer) {
+        return "it waits: the loader is gone".into();
+    }
     let state = show(answer.status.get("loader_state"));
     if state != "running" {
         return format!("it waits: the loader is {state}");
@@ -137,6 +145,13 @@ fn silence(answer: &Answer) -> String {
     } else {
         String::new()
     }
+}
+
+/// Whether the loader's state is one of a loader that lives, and there is none.
+fn is_gone(answer: &Answer) -> bool {
+    let ended = ["stopped", "failed"].contains(&show(answer.status.get("loader_state")).as_str());
+    let connected = answer.last_minute.get("loader_connected");
+    !ended && connected == Some(&Value::Bool(false))
 }
 
 /// Columns of the table list: heading and view column.
@@ -362,6 +377,18 @@ mod tests {
         assert!(text(&answer).contains("bin.000002:4000  (nothing heard of it for 25 s)"));
         answer.status["miner_state"] = json!("stopped");
         assert!(!text(&answer).contains("nothing heard"));
+    }
+
+    #[test]
+    fn a_loader_that_has_no_session_is_said_to_be_gone_and_promises_nothing() {
+        let mut answer = behind();
+        answer.last_minute["loader_connected"] = json!(true);
+        assert!(!text(&answer).contains("session"));
+        answer.last_minute["loader_connected"] = json!(false);
+        assert!(text(&answer).contains("bin.000001:900  (it has no session on staging"));
+        assert!(text(&answer).contains("; it waits: the loader is gone"));
+        answer.status["loader_state"] = json!("stopped");
+        assert!(!text(&answer).contains("session"));
     }
 
     #[test]
