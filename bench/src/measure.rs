@@ -3,13 +3,16 @@
 use testkit::Comparison;
 
 use crate::rig::{DATABASE, Rig, Run};
-use crate::workload::Case;
+use crate::workload::{self, Bar, Case};
 
 /// A workload and what its rounds took.
 pub(crate) struct Measured {
     pub(crate) case: Case,
-    /// Raw COPY of the final tables; empty where the workload has no such reference.
+    /// Raw COPY in the same rounds, of the final tables or of W1's rows; empty where the
+    /// workload is compared with neither.
     pub(crate) raw: Vec<Run>,
+    /// Rows that raw COPY takes.
+    raw_rows: f64,
     pub(crate) pipeline: Vec<Run>,
 }
 
@@ -31,15 +34,26 @@ impl Measured {
         }
         let raw_tables = case.raw_tables();
         rig.export(&raw_tables);
+        if case.is_reference() {
+            rig.keep_reference(&raw_tables, case.events());
+        }
+        let raw_rows = match case.bar {
+            Bar::EventsPerRawRow(_) => rig.reference_rows(),
+            Bar::TimesRaw(_) | Bar::None => case.events(),
+        };
         let mut measured = Self {
             case: case.clone(),
             raw: Vec::new(),
+            raw_rows,
             pipeline: Vec::new(),
         };
         for round in 1..=rounds {
             if !raw_tables.is_empty() {
                 rig.renew(&template);
                 measured.raw.push(rig.raw(&raw_tables));
+            } else if let Bar::EventsPerRawRow(_) = case.bar {
+                rig.renew_for_reference(&workload::reference_table());
+                measured.raw.push(rig.raw_reference());
             }
             rig.renew(&template);
             measured.pipeline.push(rig.pipeline(&region));
@@ -65,10 +79,12 @@ impl Measured {
         self.case.events() / median(self.pipeline.iter().map(|run| run.seconds)).middle
     }
 
-    /// Rows per second of raw COPY's median round.
-    pub(crate) fn raw_rows_per_second(&self) -> Option<f64> {
-        (!self.raw.is_empty())
-            .then(|| self.case.events() / median(self.raw.iter().map(|run| run.seconds)).middle)
+    /// Row events for each row that raw COPY takes in the same time, round by round: neighbours
+    /// share the machine's mood.
+    pub(crate) fn events_per_raw_row(&self) -> f64 {
+        let per_row = self.case.events() / self.raw_rows;
+        let rounds = self.pipeline.iter().zip(&self.raw);
+        median(rounds.map(|(pipeline, raw)| per_row * raw.seconds / pipeline.seconds)).middle
     }
 }
 

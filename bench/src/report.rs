@@ -17,8 +17,8 @@ struct Verdict {
     met: bool,
 }
 
-/// Judges a workload; `None` where nothing is asked, or the reference was not run.
-fn verdict(measured: &Measured, raw_rows_per_second: Option<f64>, bar: Bar) -> Option<Verdict> {
+/// Judges a workload; `None` where nothing is asked.
+fn verdict(measured: &Measured, bar: Bar) -> Option<Verdict> {
     match bar {
         Bar::None => None,
         Bar::TimesRaw(most) => {
@@ -36,7 +36,7 @@ fn verdict(measured: &Measured, raw_rows_per_second: Option<f64>, bar: Bar) -> O
             })
         }
         Bar::EventsPerRawRow(least) => {
-            let figure = measured.events_per_second() / raw_rows_per_second?;
+            let figure = measured.events_per_raw_row();
             Some(Verdict {
                 figure,
                 unit: "events per raw row",
@@ -46,13 +46,6 @@ fn verdict(measured: &Measured, raw_rows_per_second: Option<f64>, bar: Bar) -> O
     }
 }
 
-fn raw_of_reference(results: &[Measured]) -> Option<f64> {
-    results
-        .iter()
-        .find(|measured| measured.case.is_reference())
-        .and_then(Measured::raw_rows_per_second)
-}
-
 /// One line per workload, for a person; Markdown.
 pub(crate) fn table(results: &[Measured], latency: Option<&Latency>) -> String {
     let mut text = String::from(
@@ -60,7 +53,6 @@ pub(crate) fn table(results: &[Measured], latency: Option<&Latency>) -> String {
          CPU s: source, miner, staging, loader, target | peak MB: miner, loader |\n\
          |---|---|---:|---:|---:|---:|---:|---:|---|---:|---:|\n",
     );
-    let raw_rows = raw_of_reference(results);
     for measured in results {
         let case = &measured.case;
         let seconds = seconds(&measured.pipeline);
@@ -69,7 +61,7 @@ pub(crate) fn table(results: &[Measured], latency: Option<&Latency>) -> String {
         } else {
             format!("{:.2}", self::seconds(&measured.raw).middle)
         };
-        let (figure, met) = match verdict(measured, raw_rows, case.bar) {
+        let (figure, met) = match verdict(measured, case.bar) {
             None => (String::new(), ""),
             Some(verdict) => (
                 format!("{:.2} {}", verdict.figure, verdict.unit),
@@ -152,13 +144,12 @@ fn megabytes(usage: Usage) -> f64 {
 
 /// Everything that was measured.
 pub(crate) fn json(settings: &str, results: &[Measured], latency: Option<&Latency>) -> Value {
-    let raw_rows = raw_of_reference(results);
     let cases: Vec<Value> = results
         .iter()
         .map(|measured| {
             let case = &measured.case;
             let judged = |bar| {
-                verdict(measured, raw_rows, bar).map(|verdict| {
+                verdict(measured, bar).map(|verdict| {
                     json!({"figure": verdict.figure, "unit": verdict.unit, "bar": bar_text(bar), "met": verdict.met})
                 })
             };

@@ -15,12 +15,16 @@ pub(crate) const DATABASE: &str = "bench";
 const STAGING: &str = "staging";
 const TARGET: &str = "target";
 
+/// Table whose raw COPY other workloads are compared with: W1's rows.
+pub(crate) const REFERENCE: &str = "reference";
+
 pub(crate) struct Rig {
     pub(crate) source: MysqlServer,
     pub(crate) staging: PgServer,
     pub(crate) target: PgServer,
     /// Files for raw COPY.
     pub(crate) files: tempfile::TempDir,
+    reference_rows: f64,
 }
 
 /// A part of the source's binlog.
@@ -52,6 +56,7 @@ impl Rig {
             staging: PgServer::builder().durability(Durability::Durable).start(),
             target: PgServer::builder().durability(Durability::Durable).start(),
             files: tempfile::tempdir().expect("the temporary directory is writable"),
+            reference_rows: 0.0,
         };
         rig.source.sql(&format!("create database {DATABASE}"));
         rig
@@ -112,6 +117,33 @@ impl Rig {
             usages.first().copied().unwrap_or_default(),
             usages.get(1).copied().unwrap_or_default(),
         )
+    }
+
+    /// Keeps the exported table for raw COPY beside other workloads.
+    pub(crate) fn keep_reference(&mut self, tables: &[String], rows: f64) {
+        let [table] = tables else {
+            panic!("the reference is one table");
+        };
+        std::fs::copy(self.raw_file(table), self.raw_file(REFERENCE))
+            .expect("the temporary directory has room");
+        self.reference_rows = rows;
+    }
+
+    /// Rows of the table that is kept.
+    pub(crate) fn reference_rows(&self) -> f64 {
+        self.reference_rows
+    }
+
+    /// A new target database with nothing but an empty table for the reference.
+    pub(crate) fn renew_for_reference(&self, create: &str) {
+        self.renew("template1");
+        self.target.sql(TARGET, create);
+        self.target.sql("postgres", "checkpoint");
+    }
+
+    /// `psql \copy` of the reference.
+    pub(crate) fn raw_reference(&self) -> Run {
+        self.raw(&[REFERENCE.to_owned()])
     }
 
     /// `psql \copy` of a file per table into the target's tables.

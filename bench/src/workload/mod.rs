@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 use mysql::prelude::Queryable;
 
-use crate::rig::{DATABASE, Rig};
+use crate::rig::{DATABASE, REFERENCE, Rig};
 use random::Random;
 use tables::{SMALL, WIDE, digits};
 
@@ -242,6 +242,11 @@ impl Case {
             }
         }
     }
+}
+
+/// Makes the target's table for the rows of W1.
+pub(crate) fn reference_table() -> String {
+    SMALL.create(REFERENCE).1
 }
 
 /// A size at a share, at least one transaction.

@@ -254,12 +254,6 @@ impl Compactor {
         &self.round
     }
 
-    /// Whether the round is as large as a batch has to be to be applied at its cheapest, but for
-    /// what it may gain by growing.
-    pub fn is_worth_a_batch(&self) -> bool {
-        self.round.net_bytes() >= self.limits.batch_bytes
-    }
-
     /// Takes the round and goes on with `spare`, which must be clear.
     pub fn take_round(&mut self, mut spare: Round) -> Round {
         for table in self.round.tables() {

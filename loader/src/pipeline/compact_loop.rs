@@ -42,6 +42,10 @@ pub(super) struct Took {
 /// Longest time that a round is filled under a backlog.
 const BACKLOG_TIME: Duration = Duration::from_millis(500);
 
+/// What part of a batch an idle applier gets at first, so that it begins early; each round is
+/// twice as large as the one before, up to a batch.
+const FIRST_SHARE: usize = 8;
+
 /// Least time between two moves of the checkpoint without rows.
 const ADVANCE_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -65,6 +69,9 @@ pub(super) struct CompactLoop<'a> {
     pace: Pace,
     took: Took,
     last_advance: Instant,
+    /// Net bytes of a round that an idle applier gets at once.
+    enough_bytes: usize,
+    batch_bytes: usize,
     /// Position that the applier knows.
     told: BinlogPosition,
 }
@@ -103,6 +110,8 @@ impl<'a> CompactLoop<'a> {
             pace: Pace::default(),
             took: Took::default(),
             last_advance: Instant::now(),
+            enough_bytes: loader.batch_bytes / FIRST_SHARE,
+            batch_bytes: loader.batch_bytes,
         }
     }
 
@@ -151,7 +160,7 @@ impl<'a> CompactLoop<'a> {
             return Due::Later;
         };
         // A round that would gain by growing grows only while the applier is busy.
-        if self.compactor.is_worth_a_batch() {
+        if self.compactor.round().net_bytes() >= self.enough_bytes {
             return Due::Now;
         }
         let now = Instant::now();
@@ -311,6 +320,7 @@ impl<'a> CompactLoop<'a> {
         let took = std::mem::take(&mut self.took);
         self.opened_at = None;
         self.pause = Pause::NeedText;
+        self.enough_bytes = self.enough_bytes.saturating_mul(2).min(self.batch_bytes);
         let sent = self.send(Work::Round(Box::new(round), took));
         match self.next_timeline.take() {
             Some(timeline) if sent == Handing::Taken => self.begin_timeline(&timeline),
