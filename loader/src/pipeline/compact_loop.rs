@@ -110,7 +110,12 @@ impl<'a> CompactLoop<'a> {
             pace: Pace::default(),
             took: Took::default(),
             last_advance: Instant::now(),
-            enough_bytes: loader.batch_bytes / FIRST_SHARE,
+            // Who asks for fewer and larger batches gets them from the first one on.
+            enough_bytes: if loader.load_batch_gap.is_zero() {
+                loader.batch_bytes / FIRST_SHARE
+            } else {
+                loader.batch_bytes
+            },
             batch_bytes: loader.batch_bytes,
         }
     }
