@@ -500,7 +500,8 @@ fn spawn_source(
             loop {
                 let received = stream.next_event();
                 let (bytes, urgency) = match &received {
-                    Ok(event) if event.header.is_within_transaction() => {
+                    // What has come in already follows without a wait.
+                    Ok(event) if stream.has_more() || event.header.is_within_transaction() => {
                         (event.body().len(), Urgency::Later)
                     }
                     Ok(event) => (event.body().len(), Urgency::Now),

@@ -14,7 +14,7 @@ use mysql::{Conn, Opts, OptsBuilder, SslOpts};
 use super::error::SourceError;
 
 /// Largest event plus its packet header; the server's own limit is 1 GiB.
-const MAX_PACKET_BYTES: usize = 1 << 30;
+pub(super) const MAX_PACKET_BYTES: usize = 1 << 30;
 
 /// Without an event or heartbeat for this long the connection is taken for dead.
 pub(super) const READ_TIMEOUT: Duration = Duration::from_secs(10);
@@ -26,30 +26,42 @@ const NO_KEY: &str = "/dev/null/server_public_key";
 /// The warning is for the operator, not for each of many sessions.
 static UNVERIFIED: Once = Once::new();
 
+/// What a session's bytes look like on the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wire {
+    Plain,
+    Tls,
+}
+
 /// Opens a session with UTC times, UTF-8 texts and a plain `sql_mode`.
 ///
 /// # Errors
 /// When the source is away, refuses the credentials or TLS fails.
 pub fn connect(settings: &SourceSettings) -> Result<Conn, SourceError> {
+    connect_by(settings).map(|(conn, _)| conn)
+}
+
+/// The same, with how its bytes travel.
+pub(super) fn connect_by(settings: &SourceSettings) -> Result<(Conn, Wire), SourceError> {
     require_files(settings)?;
-    let mut conn = match settings.ssl_mode {
-        SourceSslMode::Disabled => open(settings, None)?,
-        SourceSslMode::Preferred if settings.is_socket() => open(settings, None)?,
-        SourceSslMode::Preferred => match open(settings, Some(ssl_options(settings))) {
-            Err(error) if error.is_tls_unavailable() => open(settings, None)?,
+    let plain = || open(settings, None).map(|conn| (conn, Wire::Plain));
+    let tls = || open(settings, Some(ssl_options(settings))).map(|conn| (conn, Wire::Tls));
+    let (mut conn, wire) = match settings.ssl_mode {
+        SourceSslMode::Disabled => plain()?,
+        SourceSslMode::Preferred if settings.is_socket() => plain()?,
+        SourceSslMode::Preferred => match tls() {
+            Err(error) if error.is_tls_unavailable() => plain()?,
             result => warned(settings, result?),
         },
-        SourceSslMode::Required => warned(settings, open(settings, Some(ssl_options(settings)))?),
-        SourceSslMode::VerifyCa | SourceSslMode::VerifyIdentity => {
-            open(settings, Some(ssl_options(settings)))?
-        }
+        SourceSslMode::Required => warned(settings, tls()?),
+        SourceSslMode::VerifyCa | SourceSslMode::VerifyIdentity => tls()?,
     };
     conn.query_drop("set time_zone = '+00:00', names utf8mb4, session sql_mode = ''")
         .map_err(SourceError::query("prepare session"))?;
-    Ok(conn)
+    Ok((conn, wire))
 }
 
-fn warned(settings: &SourceSettings, conn: Conn) -> Conn {
+fn warned(settings: &SourceSettings, session: (Conn, Wire)) -> (Conn, Wire) {
     if !settings.password.expose().is_empty() {
         UNVERIFIED.call_once(|| {
             warn!(
@@ -59,7 +71,7 @@ fn warned(settings: &SourceSettings, conn: Conn) -> Conn {
             );
         });
     }
-    conn
+    session
 }
 
 fn open(settings: &SourceSettings, ssl: Option<SslOpts>) -> Result<Conn, SourceError> {

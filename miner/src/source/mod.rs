@@ -8,6 +8,7 @@ mod behind;
 mod catalog;
 mod connect;
 mod error;
+mod feed;
 mod gtid;
 mod half_logged;
 mod questions;

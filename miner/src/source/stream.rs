@@ -1,20 +1,18 @@
 //! The binlog stream: raw events, checked, with their 64-bit positions.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use common::gtid::GtidSet;
 use common::position::{BinlogFile, BinlogPosition};
 use common::settings::SourceSettings;
-use mysql::binlog::BinlogChecksumAlg;
-use mysql::binlog::events::Event;
 use mysql::prelude::Queryable as _;
-use mysql::{BinlogRequest, BinlogStream, Conn};
+use mysql::{BinlogRequest, Conn};
 
 use super::behind::{Behind, HEARTBEATS, Passing, ROTATE};
-use super::connect::connect;
+use super::connect::{Wire, connect_by};
 use super::error::SourceError;
+use super::feed::{Feed, FeedError};
 use super::gtid::sids;
 use super::server::{Flavor, Server};
 use crate::decode::{ARTIFICIAL_FLAG, EventHeader};
@@ -31,30 +29,13 @@ pub struct RawEvent {
     pub header: EventHeader,
     /// Where the event ends: the position to continue from.
     pub end: BinlogPosition,
-    body: Body,
+    body: Bytes,
 }
-
-/// An event's body. Small ones lie together, so that the thread that is done with them gives
-/// back one block of memory, not one for each; the others stay as they came.
-enum Body {
-    Small(Bytes),
-    Large(Box<Event>),
-}
-
-/// Bytes of a block of small bodies.
-const BLOCK_BYTES: usize = 64 << 10;
-
-/// Bodies up to this size are small: copying one costs less than to give its memory back
-/// elsewhere.
-const SMALL_BYTES: usize = 16 << 10;
 
 impl RawEvent {
     /// The body, without header and checksum.
     pub fn body(&self) -> &[u8] {
-        match &self.body {
-            Body::Small(bytes) => bytes,
-            Body::Large(event) => event.data(),
-        }
+        &self.body
     }
 
     /// Whether the event is made by the dump and not part of the file.
@@ -80,12 +61,10 @@ pub fn scan_server_id(settings: &SourceSettings) -> u32 {
 
 /// A dump connection.
 pub struct EventStream {
-    stream: BinlogStream,
+    feed: Feed,
     server_id: u32,
     position: BinlogPosition,
     behind: Option<Behind>,
-    /// What is left of the block of small bodies.
-    block: BytesMut,
 }
 
 /// The bits of a position that an event header has.
@@ -102,7 +81,7 @@ impl EventStream {
         server: &Server,
         position: BinlogPosition,
     ) -> Result<Self, SourceError> {
-        let conn = prepared(settings, server)?;
+        let session = prepared(settings, server)?;
         let dump_offset = if position.offset > MAX_DUMP_OFFSET {
             BinlogPosition::FIRST_OFFSET
         } else {
@@ -112,7 +91,7 @@ impl EventStream {
             .with_filename(position.file.name().as_bytes())
             .with_pos(dump_offset);
         let begin = BinlogPosition::new(position.file.clone(), dump_offset);
-        let mut stream = Self::request(conn, request, begin)?;
+        let mut stream = Self::request(session, request, begin)?;
         stream.behind = Behind::new(position, dump_offset);
         Ok(stream)
     }
@@ -129,7 +108,7 @@ impl EventStream {
         set: &GtidSet,
         oldest: BinlogPosition,
     ) -> Result<Self, SourceError> {
-        let mut conn = prepared(settings, server)?;
+        let (mut conn, wire) = prepared(settings, server)?;
         let request = BinlogRequest::new(server_id).with_pos(BinlogPosition::FIRST_OFFSET);
         let request = match server.flavor {
             Flavor::MySql => request.with_use_gtid(true).with_sids(sids(set)),
@@ -143,7 +122,7 @@ impl EventStream {
                 request
             }
         };
-        let mut stream = Self::request(conn, request, oldest)?;
+        let mut stream = Self::request((conn, wire), request, oldest)?;
         // The first event names the file that the dump begins with.
         match stream.next_event() {
             Ok(event) if event.header.event_type == ROTATE => Ok(stream),
@@ -156,18 +135,17 @@ impl EventStream {
     }
 
     fn request(
-        conn: Conn,
+        (conn, wire): (Conn, Wire),
         request: BinlogRequest<'_>,
         position: BinlogPosition,
     ) -> Result<Self, SourceError> {
         let server_id = request.server_id();
-        match conn.get_binlog_stream(request) {
-            Ok(stream) => Ok(Self {
-                stream,
+        match Feed::request(conn, wire, request) {
+            Ok(feed) => Ok(Self {
+                feed,
                 server_id,
                 position,
                 behind: None,
-                block: BytesMut::new(),
             }),
             Err(error) => Err(SourceError::stream(server_id, position, error)),
         }
@@ -202,58 +180,28 @@ impl EventStream {
         }
     }
 
+    /// Whether another event has come in already, as far as that is known.
+    pub fn has_more(&self) -> bool {
+        self.feed.has_more()
+    }
+
     fn read(&mut self) -> Result<RawEvent, SourceError> {
-        // The client library takes some events apart before their CRC can be checked, and
-        // it panics on some damaged ones.
-        let stream = &mut self.stream;
-        let event = catch_unwind(AssertUnwindSafe(|| stream.next()))
-            .map_err(|_| SourceError::Damaged {
-                position: self.position.clone(),
-                reason: "its length or content is impossible",
-            })?
-            .ok_or_else(|| SourceError::Ended {
-                position: self.position.clone(),
-            })?
-            .map_err(|error| SourceError::stream(self.server_id, self.position.clone(), error))?;
-        self.check_crc(&event)?;
-        let header = header_of(&event);
-        self.advance(&header, event.data())?;
+        let (header, body) = self.feed.next().map_err(|error| self.explain(error))?;
+        self.advance(&header, &body)?;
         Ok(RawEvent {
             header,
             end: self.position.clone(),
-            body: self.keep(event),
+            body,
         })
     }
 
-    fn keep(&mut self, event: Event) -> Body {
-        let data = event.data();
-        if data.len() > SMALL_BYTES {
-            return Body::Large(Box::new(event));
-        }
-        if self.block.capacity() < data.len() {
-            self.block = BytesMut::with_capacity(BLOCK_BYTES);
-        }
-        self.block.extend_from_slice(data);
-        Body::Small(self.block.split().freeze())
-    }
-
-    fn check_crc(&self, event: &Event) -> Result<(), SourceError> {
-        let damaged = || SourceError::Checksum {
-            position: self.position.clone(),
-        };
-        let Some(checksum) = event.checksum() else {
-            return Ok(());
-        };
-        match event.footer().get_checksum_alg() {
-            Ok(Some(alg @ BinlogChecksumAlg::BINLOG_CHECKSUM_ALG_CRC32)) => {
-                if event.calc_checksum(alg) == u32::from_le_bytes(checksum) {
-                    Ok(())
-                } else {
-                    Err(damaged())
-                }
-            }
-            Ok(Some(BinlogChecksumAlg::BINLOG_CHECKSUM_ALG_OFF) | None) => Ok(()),
-            Err(_) => Err(damaged()),
+    fn explain(&self, error: FeedError) -> SourceError {
+        let position = self.position.clone();
+        match error {
+            FeedError::Ended => SourceError::Ended { position },
+            FeedError::Stream(error) => SourceError::stream(self.server_id, position, error),
+            FeedError::Damaged(reason) => SourceError::Damaged { position, reason },
+            FeedError::Checksum => SourceError::Checksum { position },
         }
     }
 
@@ -289,8 +237,8 @@ impl EventStream {
 }
 
 /// A session that is ready for a dump.
-fn prepared(settings: &SourceSettings, server: &Server) -> Result<Conn, SourceError> {
-    let mut conn = connect(settings)?;
+fn prepared(settings: &SourceSettings, server: &Server) -> Result<(Conn, Wire), SourceError> {
+    let (mut conn, wire) = connect_by(settings)?;
     let heartbeat = HEARTBEAT.as_nanos();
     conn.query_drop(format!(
         "set @master_heartbeat_period = {heartbeat}, @source_heartbeat_period = {heartbeat}"
@@ -301,7 +249,7 @@ fn prepared(settings: &SourceSettings, server: &Server) -> Result<Conn, SourceEr
         conn.query_drop("set @mariadb_slave_capability = 4")
             .map_err(SourceError::query("announce capability"))?;
     }
-    Ok(conn)
+    Ok((conn, wire))
 }
 
 /// The made-up rotate event that opens a dump comes before the event that announces
@@ -330,18 +278,6 @@ fn widen(last: u64, low: u32) -> u64 {
         candidate + RANGE
     } else {
         candidate
-    }
-}
-
-fn header_of(event: &Event) -> EventHeader {
-    let header = event.header();
-    EventHeader {
-        timestamp: header.timestamp(),
-        event_type: header.event_type_raw(),
-        server_id: header.server_id(),
-        event_size: header.event_size(),
-        log_pos: header.log_pos(),
-        flags: header.flags_raw(),
     }
 }
 
