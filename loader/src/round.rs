@@ -134,29 +134,54 @@ pub struct TableChanges {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    Upsert(First),
-    Delete,
+    Upsert {
+        first: First,
+        room: Room,
+        /// Bytes of the row, which begins where the room does.
+        len: u32,
+    },
+    Delete {
+        /// Room for a row, should the key come back.
+        room: Room,
+    },
+    /// Of a keyless table: copies to add and to remove. The entry's key is the row.
     Rows { inserts: u32, deletes: u32 },
 }
 
+/// A key, or one of possibly equal rows. Kept small: there are hundreds of thousands of them, found
+/// in no order.
 #[derive(Debug)]
 struct Entry {
-    hash: u64,
+    hash: u32,
     table: u32,
     state: State,
     key: Slice,
-    row: Slice,
-    /// Bytes that the row may grow to in place.
-    row_capacity: usize,
-    /// The event that brought the row.
+    /// The last event on the key; of equal rows, the last that added one.
     event_seq: u64,
 }
 
 /// Bytes of the arena.
 #[derive(Clone, Copy, Debug, Default)]
 struct Slice {
-    at: usize,
-    len: usize,
+    at: u32,
+    len: u32,
+}
+
+/// Bytes of the arena that a row may use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Room {
+    at: u32,
+    capacity: u32,
+}
+
+impl State {
+    /// The row's bytes; none where it is deleted.
+    fn row(self) -> Slice {
+        match self {
+            Self::Upsert { room, len, .. } => Slice { at: room.at, len },
+            Self::Delete { .. } | Self::Rows { .. } => Slice::default(),
+        }
+    }
 }
 
 /// Net bytes that a change costs besides its key and row: entry, index and order.
@@ -194,8 +219,12 @@ pub struct Round {
 }
 
 impl Round {
-    /// Forgets everything and keeps the memory, unless an unusual row has made it large.
+    /// Forgets everything; keeps the memory of a round up to this size.
     pub fn clear(&mut self, keep_bytes: usize) {
+        if self.net_bytes() > keep_bytes || self.arena.capacity() > 2 * keep_bytes {
+            *self = Self::default();
+            return;
+        }
         self.statement = None;
         self.overlap = Overlap::Exact;
         self.contradictions = Contradictions::Stop;
@@ -206,7 +235,6 @@ impl Round {
         self.end = None;
         self.old_keys = 0;
         self.arena.clear();
-        self.arena.shrink_to(keep_bytes);
         self.live_bytes = 0;
         self.entries.clear();
         self.index.clear();
@@ -224,13 +252,17 @@ impl Round {
         self.live_bytes + self.entries.len() * ENTRY_BYTES
     }
 
-    /// Whether the target has less to do for a longer round: where one event of sixteen or more
-    /// changes what another one has changed, the more of them merge; and where most keys are
-    /// those of rows that are there, since more of those lie on each page that is read.
-    pub fn gains_by_growing(&self) -> bool {
+    /// Whether one event of sixteen or more changes what another one has changed, so that the
+    /// target has less to do for a longer round: the longer it is, the more of them merge.
+    pub fn merges(&self) -> bool {
         let keys = self.entries.len() as u64;
         self.row_events.saturating_mul(15) >= keys.saturating_mul(16)
-            || self.old_keys.saturating_mul(2) > keys
+    }
+
+    /// Whether most keys are those of rows that are there, so that the target has less to do for a
+    /// longer round: more of them lie on each page that is read.
+    pub fn changes_rows(&self) -> bool {
+        self.old_keys.saturating_mul(2) > self.entries.len() as u64
     }
 
     /// Adds a table; its number is for the calls below.
@@ -268,20 +300,32 @@ impl Round {
         let table = u32::try_from(table).map_err(|_| Conflict::TooMany)?;
         let hash = self.hash(table, key);
         let Some(number) = self.find(hash, table, key) else {
-            return self.insert_entry(hash, table, State::Upsert(first), key, row);
+            let number = self.insert_entry(
+                hash,
+                table,
+                State::Delete {
+                    room: Room::default(),
+                },
+                key,
+            )?;
+            self.old_keys += u64::from(first == First::Other);
+            return self.put_row(number, first, row);
         };
         let strict = self.is_strict();
-        let entry = self.entry_mut(number);
-        entry.state = match (entry.state, first) {
-            (State::Upsert(_), First::Insert) if strict => return Err(Conflict::InsertOnInsert),
-            (State::Delete, First::Other) if strict => return Err(Conflict::ChangeOfDeleted),
+        let first = match (self.entry(number).state, first) {
+            (State::Upsert { .. }, First::Insert) if strict => {
+                return Err(Conflict::InsertOnInsert);
+            }
+            (State::Delete { .. }, First::Other) if strict => {
+                return Err(Conflict::ChangeOfDeleted);
+            }
             // The key comes back after a delete; the target may hold the row of before it.
-            (State::Delete, _) => State::Upsert(First::Other),
-            (State::Upsert(first), _) => State::Upsert(first),
+            (State::Delete { .. }, _) => First::Other,
+            (State::Upsert { first, .. }, _) => first,
             (State::Rows { .. }, _) => return Err(Conflict::TooMany),
         };
-        self.replace_row(number, row);
-        Ok(())
+        self.entry_mut(number).event_seq = self.event_seq;
+        self.put_row(number, first, row)
     }
 
     /// Merges a delete.
@@ -292,17 +336,25 @@ impl Round {
         let table = u32::try_from(table).map_err(|_| Conflict::TooMany)?;
         let hash = self.hash(table, key);
         let Some(number) = self.find(hash, table, key) else {
-            return self.insert_entry(hash, table, State::Delete, key, b"");
+            let room = Room::default();
+            self.insert_entry(hash, table, State::Delete { room }, key)?;
+            self.old_keys += 1;
+            return Ok(());
         };
         let strict = self.is_strict();
+        let room = match self.entry(number).state {
+            State::Upsert { room, len, .. } => {
+                self.live_bytes -= widen(len);
+                room
+            }
+            State::Delete { .. } if strict => return Err(Conflict::ChangeOfDeleted),
+            State::Delete { room } => room,
+            State::Rows { .. } => return Err(Conflict::TooMany),
+        };
+        let event_seq = self.event_seq;
         let entry = self.entry_mut(number);
-        if entry.state == State::Delete && strict {
-            return Err(Conflict::ChangeOfDeleted);
-        }
-        entry.state = State::Delete;
-        let freed = entry.row.len;
-        entry.row.len = 0;
-        self.live_bytes -= freed;
+        entry.state = State::Delete { room };
+        entry.event_seq = event_seq;
         Ok(())
     }
 
@@ -341,7 +393,7 @@ impl Round {
         let found = self.find(hash, table, row);
         let before = match found.map(|number| self.entry(number).state) {
             Some(State::Rows { inserts, deletes }) => (inserts, deletes),
-            _ => (0, 0),
+            Some(State::Upsert { .. } | State::Delete { .. }) | None => (0, 0),
         };
         let (inserts, deletes) = change(before.0, before.1).ok_or(Conflict::TooMany)?;
         let state = State::Rows { inserts, deletes };
@@ -357,7 +409,7 @@ impl Round {
                 Ok(())
             }
             // The row is its own key.
-            None => self.insert_entry(hash, table, state, row, b""),
+            None => self.insert_entry(hash, table, state, row).map(|_| ()),
         }
     }
 
@@ -415,12 +467,12 @@ impl Round {
                 let entry = self.entry(number);
                 let key = self.bytes(entry.key);
                 let net = match entry.state {
-                    State::Upsert(first) => Net::Upsert {
+                    State::Upsert { first, .. } => Net::Upsert {
                         key,
-                        row: self.bytes(entry.row),
+                        row: self.bytes(entry.state.row()),
                         first,
                     },
-                    State::Delete => Net::Delete { key },
+                    State::Delete { .. } => Net::Delete { key },
                     State::Rows { inserts, deletes } => Net::Rows {
                         row: key,
                         inserts,
@@ -443,13 +495,14 @@ impl Round {
             .filter(|layout| !layout.is_keyless())
     }
 
-    fn hash(&self, table: u32, key: &[u8]) -> u64 {
-        self.hasher.hash_one((table, key))
+    #[expect(clippy::cast_possible_truncation, reason = "any 32 bits of it do")]
+    fn hash(&self, table: u32, key: &[u8]) -> u32 {
+        self.hasher.hash_one((table, key)) as u32
     }
 
-    fn find(&self, hash: u64, table: u32, key: &[u8]) -> Option<u32> {
+    fn find(&self, hash: u32, table: u32, key: &[u8]) -> Option<u32> {
         self.index
-            .find(hash, |&number| {
+            .find(spread(hash), |&number| {
                 let entry = self.entry(number);
                 entry.hash == hash && entry.table == table && self.bytes(entry.key) == key
             })
@@ -458,86 +511,88 @@ impl Round {
 
     fn insert_entry(
         &mut self,
-        hash: u64,
+        hash: u32,
         table: u32,
         state: State,
         key: &[u8],
-        row: &[u8],
-    ) -> Result<(), Conflict> {
+    ) -> Result<u32, Conflict> {
         let number = u32::try_from(self.entries.len()).map_err(|_| Conflict::TooMany)?;
-        let key = self.push(key);
-        let row = self.push(row);
-        self.live_bytes += key.len + row.len;
-        if matches!(state, State::Upsert(First::Other) | State::Delete) {
-            self.old_keys += 1;
-        }
+        let key = self.push(key)?;
+        self.live_bytes += widen(key.len);
         self.entries.push(Entry {
             hash,
             table,
             state,
             key,
-            row,
-            row_capacity: row.len,
             event_seq: self.event_seq,
         });
         let entries = &self.entries;
-        self.index.insert_unique(hash, number, |&number| {
-            usize::try_from(number)
-                .ok()
-                .and_then(|number| entries.get(number))
-                .map_or(0, |entry| entry.hash)
+        self.index.insert_unique(spread(hash), number, |&number| {
+            let entry = entries.get(widen(number));
+            entry.map_or(0, |entry| spread(entry.hash))
         });
-        Ok(())
+        Ok(number)
     }
 
-    fn replace_row(&mut self, number: u32, row: &[u8]) {
-        let old = self.entry(number).row;
-        self.entry_mut(number).event_seq = self.event_seq;
-        if row.len() <= self.entry(number).row_capacity {
-            let end = old.at + row.len();
-            if let Some(place) = self.arena.get_mut(old.at..end) {
+    fn put_row(&mut self, number: u32, first: First, row: &[u8]) -> Result<(), Conflict> {
+        let len = u32::try_from(row.len()).map_err(|_| Conflict::TooMany)?;
+        let (room, old_len) = match self.entry(number).state {
+            State::Upsert { room, len, .. } => (room, len),
+            State::Delete { room } => (room, 0),
+            State::Rows { .. } => return Err(Conflict::TooMany),
+        };
+        let room = if len <= room.capacity {
+            let at = widen(room.at);
+            if let Some(place) = self.arena.get_mut(at..at + row.len()) {
                 place.copy_from_slice(row);
             }
-            self.entry_mut(number).row.len = row.len();
+            room
         } else {
+            let slice = self.push(row)?;
             // Room to grow: a row that grew once often does again.
-            let room = row.len() / 8;
-            let slice = self.push(row);
-            self.arena.resize(self.arena.len() + room, 0);
-            let entry = self.entry_mut(number);
-            entry.row = slice;
-            entry.row_capacity = slice.len + room;
-        }
-        self.live_bytes = self.live_bytes - old.len + row.len();
+            let more = if room.capacity == 0 { 0 } else { len / 8 };
+            self.arena.resize(self.arena.len() + widen(more), 0);
+            Room {
+                at: slice.at,
+                capacity: len.checked_add(more).ok_or(Conflict::TooMany)?,
+            }
+        };
+        self.entry_mut(number).state = State::Upsert { first, room, len };
+        self.live_bytes = self.live_bytes - widen(old_len) + row.len();
         if self.arena.len() > 2 * self.live_bytes + ARENA_SLACK_BYTES {
             self.rebuild_arena();
         }
+        Ok(())
     }
 
     /// Leaves the outgrown rows behind.
     fn rebuild_arena(&mut self) {
-        let mut arena = Vec::with_capacity(self.live_bytes);
+        let mut arena: Vec<u8> = Vec::with_capacity(self.live_bytes);
         let mut copy = |slice: Slice| {
-            let at = arena.len();
-            let bytes = self.arena.get(slice.at..slice.at + slice.len);
+            // The old arena is no smaller, and its places have 32 bits.
+            let at = u32::try_from(arena.len()).unwrap_or(u32::MAX);
+            let from = widen(slice.at);
+            let bytes = self.arena.get(from..from + widen(slice.len));
             arena.extend_from_slice(bytes.unwrap_or_default());
             Slice { at, len: slice.len }
         };
         for entry in &mut self.entries {
             entry.key = copy(entry.key);
-            entry.row = copy(entry.row);
-            entry.row_capacity = entry.row.len;
+            let Slice { at, len } = copy(entry.state.row());
+            let place = Room { at, capacity: len };
+            match &mut entry.state {
+                State::Upsert { room, .. } | State::Delete { room } => *room = place,
+                State::Rows { .. } => {}
+            }
         }
         self.arena = arena;
     }
 
-    fn push(&mut self, bytes: &[u8]) -> Slice {
-        let at = self.arena.len();
+    fn push(&mut self, bytes: &[u8]) -> Result<Slice, Conflict> {
+        let at = u32::try_from(self.arena.len()).map_err(|_| Conflict::TooMany)?;
+        let len = u32::try_from(bytes.len()).map_err(|_| Conflict::TooMany)?;
         self.arena.extend_from_slice(bytes);
-        Slice {
-            at,
-            len: bytes.len(),
-        }
+        Ok(Slice { at, len })
     }
 
     #[expect(
@@ -545,7 +600,7 @@ impl Round {
         reason = "slices of the arena are made by push only"
     )]
     fn bytes(&self, slice: Slice) -> &[u8] {
-        &self.arena[slice.at..slice.at + slice.len]
+        &self.arena[widen(slice.at)..widen(slice.at) + widen(slice.len)]
     }
 
     #[expect(
@@ -553,7 +608,7 @@ impl Round {
         reason = "entry numbers are made by insert_entry only"
     )]
     fn entry(&self, number: u32) -> &Entry {
-        &self.entries[number as usize]
+        &self.entries[widen(number)]
     }
 
     #[expect(
@@ -561,8 +616,19 @@ impl Round {
         reason = "entry numbers are made by insert_entry only"
     )]
     fn entry_mut(&mut self, number: u32) -> &mut Entry {
-        &mut self.entries[number as usize]
+        &mut self.entries[widen(number)]
     }
+}
+
+/// All 64 bits of a hash of which 32 are kept: the index looks at the uppermost and the lowest.
+fn spread(hash: u32) -> u64 {
+    // 2^64 divided by the golden ratio (Fibonacci hashing; Knuth, volume 3, 6.4).
+    u64::from(hash).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
+/// A place in memory.
+fn widen(number: u32) -> usize {
+    number as usize
 }
 
 /// Outgrown rows that are left in the arena at least before it is rebuilt.

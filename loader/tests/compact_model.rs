@@ -367,7 +367,8 @@ fn replay_with(mut compactor: Compactor, text: &[u8], cuts: &[bool], target: &mu
         if cut {
             let mut round = compactor.take_round(std::mem::take(&mut spare));
             apply(&round, target);
-            round.clear(1 << 20);
+            // Large ones give their memory back.
+            round.clear(3000);
             spare = round;
         }
     }
@@ -443,6 +444,55 @@ proptest! {
         source.commit();
         replay(&source.text, 500, true, &cuts, &mut target);
         prop_assert_eq!(target, source.tables);
+    }
+}
+
+/// Net bytes at which a round of such transactions ends, beside another one of so many.
+fn full_at(beside: usize, line: impl Fn(u64) -> (RowMark, u64)) -> usize {
+    let mut source = Source::default();
+    for number in 0..3000 {
+        let (mark, id) = line(number);
+        source.line(mark, KEYED, &[format!("value\t{id}\tb").as_bytes()]);
+        source.commit();
+    }
+    let mut compactor = Compactor::new(limits(10_000, None), start(None));
+    compactor.give_room(beside);
+    define(&mut compactor);
+    compactor.begin_text(1, 1).unwrap();
+    let mut rest = &source.text[..];
+    loop {
+        let (behind, pause) = compactor.read(rest).unwrap();
+        match pause {
+            Pause::MayEnd => rest = behind,
+            Pause::MustEnd => return compactor.round().net_bytes(),
+            Pause::NeedText | Pause::Stop | Pause::Split => panic!("{pause:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_round_that_gains_by_it_grows_as_far_as_memory_goes() {
+    let insert = |number| (RowMark::Insert, number);
+    let update = |number| (RowMark::Update, number);
+    // A tenth of the inserted rows are changed at once.
+    let merging = |number: u64| match number % 11 {
+        10 => (RowMark::Update, number - 1),
+        _ => (RowMark::Insert, number),
+    };
+    // The last change is some 100 bytes.
+    let is_at = |found: usize, expected: usize| (expected..expected + 200).contains(&found);
+    for beside in [0, 30_000, 90_000] {
+        assert!(is_at(full_at(beside, insert), 10_000));
+    }
+    for (beside, most) in [
+        (0, 50_000),
+        (10_000, 50_000),
+        (25_000, 35_000),
+        (50_000, 10_000),
+        (90_000, 10_000),
+    ] {
+        assert!(is_at(full_at(beside, update), most), "beside {beside}");
+        assert!(is_at(full_at(beside, merging), most), "beside {beside}");
     }
 }
 

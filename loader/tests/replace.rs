@@ -32,6 +32,60 @@ fn updated(bench: &mut Bench) -> String {
         .join("")
 }
 
+/// Index scans of the table so far, once they are counted; ours are none.
+fn index_scans(bench: &mut Bench) -> i64 {
+    bench.change("select pg_stat_clear_snapshot()");
+    bench.rows("select idx_scan from pg_stat_user_tables where relname = 'items'")[0]
+        .parse()
+        .unwrap()
+}
+
+#[test]
+fn a_good_part_of_a_table_is_replaced_by_reading_it_and_a_small_part_by_key() {
+    let mut bench = Bench::new("create table items (id integer primary key, name text)");
+    let items = define_items(&mut bench);
+    bench.staged.transaction(|t| {
+        for id in 1..=8_000 {
+            t.insert(items, &format!("{id}\told"));
+        }
+    });
+    bench.once();
+    bench.staged.transaction(|t| {
+        for id in 1..=4_000 {
+            t.update(items, &format!("{id}\thalf"));
+        }
+        t.insert(items, "9000\tborn").delete(items, "8000");
+    });
+    bench.once();
+    assert_eq!(
+        names(&mut bench),
+        ["born|1|9000|9000", "half|4000|1|4000", "old|3999|4001|7999"]
+    );
+    testkit::wait_until(crate::bench::TIMEOUT, "the statistics", || {
+        bench.change("select pg_stat_clear_snapshot()");
+        bench.rows("select n_tup_upd from pg_stat_user_tables where relname = 'items'") == ["4000"]
+    });
+    assert!(index_scans(&mut bench) < 10, "rows were looked up by key");
+    bench.staged.transaction(|t| {
+        for id in 3_001..=4_500 {
+            t.update(items, &format!("{id}\tpart"));
+        }
+    });
+    bench.once();
+    testkit::wait_until(crate::bench::TIMEOUT, "the statistics", || {
+        index_scans(&mut bench) >= 1_500
+    });
+    // In rounds of one transaction, each in the way that is best for it.
+    bench.set("binlogloader", "batch_bytes", 200_000);
+    bench.staged.transaction(|t| {
+        for id in 1..=7_999 {
+            t.update(items, &format!("{id}\tlast"));
+        }
+    });
+    bench.once();
+    assert_eq!(names(&mut bench), ["born|1|9000|9000", "last|7999|1|7999"]);
+}
+
 fn names(bench: &mut Bench) -> Vec<String> {
     bench.rows("select name, count(*), min(id), max(id) from items group by 1 order by 1")
 }

@@ -6,13 +6,18 @@
 //! row before it writes it, costs a tenth less again, and the INSERT follows only where it has
 //! met fewer rows than it was given. The rows lie in a temporary table in key order, as the round
 //! has them. Columns that only the target has get their default, as with a new row.
+//!
+//! The UPDATE looks each key up in the index. Where the round has a good part of a small table's rows,
+//! reading the whole table once and hashing its keys costs a quarter less (PostgreSQL 15, 47,000
+//! rows of 50,000: 256 ms instead of 345). Whether it is so is told by the sizes of both tables, not
+//! by statistics, which may be old.
 
 use common::pg::{Operation as _, PgError, quote_identifier};
 use postgres::{Client, Statement};
 
 use super::binary::Format;
 use super::keyless::equal_is_same;
-use super::statements::list;
+use super::statements::{ALLOW_SCAN, FORBID_SCAN, list};
 use super::temporary::Emptying;
 use crate::route::Route;
 use crate::target::catalog::RelationKind;
@@ -24,14 +29,74 @@ const REPLACEABLE: &str = include_str!("../../../sql/query/target_replaceable.sq
 /// Rows from which on the temporary table pays; fewer are deleted and copied.
 pub(super) const LEAST_ROWS: usize = 200;
 
+/// Rows from which on it is asked whether the whole table is to be read.
+const LEAST_ROWS_TO_ASK: u64 = 2_000;
+
+/// How much larger than the rows at hand a table may be that is read for them.
+const SCANNED_SHARE: i64 = 3;
+
+/// Most rows of a table that is read; their keys are hashed in [`SCAN_MEMORY`].
+const MOST_SCANNED_ROWS: i64 = 400_000;
+const SCAN_MEMORY: &str = "set local work_mem = '32MB'";
+
 /// Statements that replace rows of one table.
 pub(super) struct Replace {
     pub(super) emptying: Emptying,
     pub(super) copy: Statement,
     /// Updates the rows that are there; `None` where the INSERT alone is better.
-    pub(super) update: Option<Statement>,
+    pub(super) update: Option<Update>,
     /// Updates those, and inserts the others.
     pub(super) insert: Statement,
+}
+
+/// One UPDATE, twice: a statement keeps the plan of its first execution.
+pub(super) struct Update {
+    by_key: Statement,
+    by_scan: Statement,
+    /// Bytes of the target table and of the temporary one.
+    sizes: Statement,
+}
+
+impl Update {
+    fn prepare(
+        client: &mut Client,
+        update: &str,
+        target: &str,
+        name: &str,
+    ) -> Result<Self, PgError> {
+        let sizes = format!(
+            "select pg_catalog.pg_relation_size('{}'), pg_catalog.pg_relation_size('pg_temp.{name}')",
+            target.replace('\'', "''"),
+        );
+        let mut prepare = |sql: &str| client.prepare(sql).operation("prepare update");
+        Ok(Self {
+            by_key: prepare(update)?,
+            by_scan: prepare(update)?,
+            sizes: prepare(&sizes)?,
+        })
+    }
+
+    /// Updates with the rows of the temporary table; how many were there.
+    pub(super) fn execute(&self, client: &mut Client, rows: u64) -> Result<u64, postgres::Error> {
+        if !self.pays_to_scan(client, rows)? {
+            return client.execute(&self.by_key, &[]);
+        }
+        client.batch_execute(&format!("{ALLOW_SCAN}; {SCAN_MEMORY}"))?;
+        let count = client.execute(&self.by_scan, &[])?;
+        client.batch_execute(&format!("{FORBID_SCAN}; set local work_mem to default"))?;
+        Ok(count)
+    }
+
+    fn pays_to_scan(&self, client: &mut Client, rows: u64) -> Result<bool, postgres::Error> {
+        if rows < LEAST_ROWS_TO_ASK {
+            return Ok(false);
+        }
+        let sizes = client.query_one(&self.sizes, &[])?;
+        let (target, at_hand): (i64, i64) = (sizes.get(0), sizes.get(1));
+        let rows = i64::try_from(rows).unwrap_or(i64::MAX);
+        let scanned_rows = rows.saturating_mul(target) / at_hand.max(1);
+        Ok(target / SCANNED_SHARE <= at_hand && scanned_rows <= MOST_SCANNED_ROWS)
+    }
 }
 
 impl Replace {
@@ -68,7 +133,10 @@ impl Replace {
                 ))
                 .operation("prepare copy")?,
             update: match update_statement(route, &name) {
-                Some(update) => Some(client.prepare(&update).operation("prepare update")?),
+                Some(update) => {
+                    let target = route.target.quoted();
+                    Some(Update::prepare(client, &update, &target, &name)?)
+                }
                 None => None,
             },
             insert: client

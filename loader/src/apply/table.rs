@@ -222,17 +222,13 @@ impl<'r> At<'r, '_> {
             .finish()
             .map_err(|error| self.error(&error, "copy rows that replace others"))?;
         crash::point(Point::LoaderAfterCopy);
-        let mut execute = |statement| {
-            client
-                .execute(statement, &[])
-                .map_err(|error| self.error(&error, "replace rows of target table"))
-        };
+        let failed = |error| self.error(&error, "replace rows of target table");
         let mut count = match &replace.update {
-            Some(update) => execute(update)?,
+            Some(update) => update.execute(client, copied).map_err(failed)?,
             None => 0,
         };
         if count < copied {
-            count = execute(&replace.insert)?;
+            count = client.execute(&replace.insert, &[]).map_err(failed)?;
         }
         crash::point(Point::LoaderReplaced);
         replace.emptying.after(client, self.round)?;

@@ -43,8 +43,8 @@ use crate::round::{Contradictions, Round, Statement};
 /// Where a round ends.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Net bytes after which a round ends at the next transaction; [`GROWTH`] times as many where
-    /// a longer round costs the target less.
+    /// Net bytes after which a round ends at the next transaction, if the target has not less to
+    /// do for a longer one; see [`GROWTH`] and [`Compactor::give_room`].
     pub batch_bytes: usize,
     /// Transactions behind the one that reaches this position of the log that reading began in
     /// are not read, nor another server's log.
@@ -53,31 +53,38 @@ pub struct Limits {
     pub contradictions: Contradictions,
 }
 
-/// How much larger than others a round may become that gains by it. Two rounds are in memory at
-/// a time: with the default of `batch_bytes`, 80 MB.
-pub const GROWTH: usize = 3;
+/// How much larger than `batch_bytes` a round may become that costs the target less for it, where
+/// memory allows.
+const GROWTH: usize = 5;
+
+/// What the two rounds that are in memory at a time may have together, likewise: with the default of
+/// `batch_bytes`, 72 MB.
+const MEMORY: usize = 6;
 
 impl Limits {
     /// Whether a round is to end within a transaction. The distance lets ordinary
     /// transactions come to their end.
-    fn is_oversized(&self, round: &Round) -> bool {
+    fn is_oversized(&self, round: &Round, room_bytes: usize) -> bool {
         let full = if round.transactions == 0 {
             self.batch_bytes
         } else {
-            self.most_bytes()
+            room_bytes
         };
-        round.net_bytes() >= full + self.batch_bytes / 2
+        round.net_bytes() >= full.saturating_add(self.batch_bytes / 2)
     }
 
     /// Whether a round is to end where a transaction has ended.
-    fn is_full(&self, round: &Round) -> bool {
+    fn is_full(&self, round: &Round, room_bytes: usize) -> bool {
         let net_bytes = round.net_bytes();
-        net_bytes >= self.batch_bytes
-            && (net_bytes >= self.most_bytes() || !round.gains_by_growing())
+        let gains = round.merges() || round.changes_rows();
+        net_bytes >= self.batch_bytes && (net_bytes >= room_bytes || !gains)
     }
 
-    fn most_bytes(&self) -> usize {
-        GROWTH.saturating_mul(self.batch_bytes)
+    /// Net bytes that a round may have beside one of so many.
+    fn room_bytes(&self, other_bytes: usize) -> usize {
+        let memory = self.batch_bytes.saturating_mul(MEMORY);
+        let room = memory.saturating_sub(other_bytes);
+        room.clamp(self.batch_bytes, self.batch_bytes.saturating_mul(GROWTH))
     }
 }
 
@@ -108,6 +115,8 @@ pub struct Compactor {
     places: Vec<Option<(DefinitionId, usize)>>,
     last_place: Option<(DefinitionId, usize)>,
     round: Round,
+    /// Net bytes that the round may have at most.
+    room_bytes: usize,
     /// What was read or skipped.
     covered: Covered,
     /// The open transaction; `None` before the first text.
@@ -157,6 +166,7 @@ impl Compactor {
     /// Starts behind `start`: transactions up to its `transaction_seq` are skipped.
     pub fn new(limits: Limits, start: Progress) -> Self {
         let mut compactor = Self {
+            room_bytes: limits.room_bytes(0),
             limits,
             layouts: HashMap::new(),
             table_numbers: HashMap::new(),
@@ -252,6 +262,16 @@ impl Compactor {
     /// The round so far.
     pub fn round(&self) -> &Round {
         &self.round
+    }
+
+    /// Lets the round grow as far as memory goes beside another one of so many net bytes.
+    pub fn give_room(&mut self, other_bytes: usize) {
+        self.room_bytes = self.limits.room_bytes(other_bytes);
+    }
+
+    /// Whether events of the round merge, and it has room for more of them.
+    pub fn merges_on(&self) -> bool {
+        self.round.net_bytes() < self.room_bytes && self.round.merges()
     }
 
     /// Takes the round and goes on with `spare`, which must be clear.
@@ -395,7 +415,7 @@ impl Compactor {
         };
         merged.map_err(|error| self.merge_error(error, definition))?;
         self.round.row_events += 1;
-        if self.limits.is_oversized(&self.round) {
+        if self.limits.is_oversized(&self.round, self.room_bytes) {
             return Ok(Step::PauseBehind(Pause::Split));
         }
         Ok(Step::Next)
@@ -514,7 +534,7 @@ impl Compactor {
             Pause::Stop
         } else if self.last_of_round
             || self.covered.overlap() != before
-            || self.limits.is_full(&self.round)
+            || self.limits.is_full(&self.round, self.room_bytes)
         {
             Pause::MustEnd
         } else {

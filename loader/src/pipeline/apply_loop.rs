@@ -6,10 +6,9 @@ use std::time::{Instant, SystemTime};
 use common::settings::LoaderSettings;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
-use super::compact_loop::{Took, Work};
+use super::compact_loop::{Took, Work, kept_bytes};
 use super::turns::{Behind, TurnEnd};
 use crate::apply::{Applier, Outcome};
-use crate::compact::GROWTH;
 use crate::error::LoaderError;
 use crate::progress::Progress;
 use crate::report::ProgressLog;
@@ -57,7 +56,7 @@ pub(super) fn run(
                         event_seq: round.event_seq,
                     });
                 }
-                round.clear(loader.batch_bytes.saturating_mul(GROWTH));
+                round.clear(kept_bytes(loader.batch_bytes));
                 // The compactor may be gone already.
                 let _ = spares.send(*round);
             }

@@ -3,7 +3,8 @@
 //! With nothing more staged a round goes as soon as `load_batch` events or `load_batch_gap`
 //! allow it and the target is free. Under a backlog, in staging or, where a longer round costs the
 //! target less, at the source, it goes when it is full, or when it has been filling for a while, so
-//! that hot keys merge away and progress still shows.
+//! that hot keys merge away and progress still shows. Where events merge, the first large one of a
+//! backlog is held back until it is full; later ones fill while the target is busy.
 
 use std::time::{Duration, Instant};
 
@@ -42,12 +43,23 @@ pub(super) struct Took {
 /// Longest time that a round is filled under a backlog.
 const BACKLOG_TIME: Duration = Duration::from_millis(500);
 
+/// Longest time that a round is held back in which events merge.
+const HOLD_TIME: Duration = Duration::from_secs(3);
+
+/// A round is not held back when nothing has come for so long.
+const REST_TIME: Duration = Duration::from_millis(200);
+
 /// What part of a batch an idle applier gets at first, so that it begins early; each round is
 /// twice as large as the one before, up to a batch.
 const FIRST_SHARE: usize = 8;
 
 /// Least time between two moves of the checkpoint without rows.
 const ADVANCE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Net bytes of a round whose memory is kept for the next one.
+pub(super) fn kept_bytes(batch_bytes: usize) -> usize {
+    batch_bytes.saturating_add(batch_bytes / 2)
+}
 
 pub(super) struct CompactLoop<'a> {
     compactor: Compactor,
@@ -69,9 +81,12 @@ pub(super) struct CompactLoop<'a> {
     pace: Pace,
     took: Took,
     last_advance: Instant,
+    last_text: Instant,
     /// Net bytes of a round that an idle applier gets at once.
     enough_bytes: usize,
     batch_bytes: usize,
+    /// Net bytes of the round that was handed over last.
+    handed_bytes: usize,
     /// Position that the applier knows.
     told: BinlogPosition,
 }
@@ -110,6 +125,7 @@ impl<'a> CompactLoop<'a> {
             pace: Pace::default(),
             took: Took::default(),
             last_advance: Instant::now(),
+            last_text: Instant::now(),
             // Who asks for fewer and larger batches gets them from the first one on.
             enough_bytes: if loader.load_batch_gap.is_zero() {
                 loader.batch_bytes / FIRST_SHARE
@@ -117,6 +133,7 @@ impl<'a> CompactLoop<'a> {
                 loader.batch_bytes
             },
             batch_bytes: loader.batch_bytes,
+            handed_bytes: 0,
         }
     }
 
@@ -164,12 +181,19 @@ impl<'a> CompactLoop<'a> {
         let (Some(opened_at), Some(_)) = (self.opened_at, &round.end) else {
             return Due::Later;
         };
-        // A round that would gain by growing grows only while the applier is busy.
-        if self.compactor.round().net_bytes() >= self.enough_bytes {
+        let now = Instant::now();
+        let catching_up = self.pace.is_catching_up(now);
+        // The very first one shows that it goes on.
+        let follows_small = self.handed_bytes > 0 && self.handed_bytes < self.batch_bytes;
+        let held = catching_up && follows_small && self.compactor.merges_on();
+        // Others grow only while the applier is busy.
+        if !held && round.net_bytes() >= self.enough_bytes {
             return Due::Now;
         }
-        let now = Instant::now();
-        let at = if !self.drained || (round.gains_by_growing() && self.pace.is_catching_up(now)) {
+        let at = if held {
+            let longest = opened_at.checked_add(HOLD_TIME);
+            longest.min(self.last_text.checked_add(REST_TIME))
+        } else if !self.drained || (catching_up && (round.merges() || round.changes_rows())) {
             opened_at.checked_add(BACKLOG_TIME)
         } else if round.row_events >= self.load_batch {
             return Due::Now;
@@ -238,6 +262,8 @@ impl<'a> CompactLoop<'a> {
             },
             recv(self.spares) -> spare => match spare {
                 Ok(spare) => {
+                    self.compactor
+                        .give_room(self.handed_bytes.min(kept_bytes(self.batch_bytes)));
                     self.spare = Some(spare);
                     Ok(Received::Something)
                 }
@@ -260,6 +286,7 @@ impl<'a> CompactLoop<'a> {
                 self.compactor.begin_text(transaction_seq, event_seq)?;
                 self.took.fetch += took;
                 self.drained = false;
+                self.last_text = Instant::now();
                 self.pending = Some((handed, 0));
             }
             Fetched::Timeline(_) if self.compactor.stops_at_timeline() => {
@@ -317,6 +344,8 @@ impl<'a> CompactLoop<'a> {
     fn hand_over(&mut self, spare: Round) -> Result<Handing, LoaderError> {
         let started = Instant::now();
         let round = self.compactor.take_round(spare);
+        self.handed_bytes = round.net_bytes();
+        self.compactor.give_room(self.handed_bytes);
         if let Some(end) = &round.end {
             self.told = end.position.clone();
         }
