@@ -64,8 +64,10 @@ impl Rig {
 
     /// Runs statements at the source, not durably: the binlog is what counts.
     pub(crate) fn generate(&self, statements: impl Iterator<Item = String>) -> Region {
-        self.source
-            .sql("set global sync_binlog = 0; set global innodb_flush_log_at_trx_commit = 0");
+        // In a file of its own: the server reads a file up to where a dump is to begin.
+        self.source.sql(
+            "set global sync_binlog = 0; set global innodb_flush_log_at_trx_commit = 0; flush binary logs",
+        );
         let start = self.source.binlog_end();
         let mut connection = self.source.connect();
         connection
