@@ -497,17 +497,20 @@ fn spawn_source(
     thread::Builder::new()
         .name("source".into())
         .spawn(move || {
+            // Whether a transaction may have ended in what is kept back.
+            let mut ended = false;
             loop {
                 let received = stream.next_event();
-                let (bytes, urgency) = match &received {
-                    // What has come in already follows without a wait.
-                    Ok(event) if stream.has_more() || event.header.is_within_transaction() => {
-                        (event.body().len(), Urgency::Later)
-                    }
-                    Ok(event) => (event.body().len(), Urgency::Now),
-                    Err(_) => (0, Urgency::Now),
-                };
+                let bytes = received.as_ref().map_or(0, |event| event.body().len());
+                ended |= !matches!(&received, Ok(event) if event.header.is_within_transaction());
                 let failed = received.is_err();
+                // What has come in already follows without a wait.
+                let urgency = if failed || (ended && !stream.has_more()) {
+                    ended = false;
+                    Urgency::Now
+                } else {
+                    Urgency::Later
+                };
                 if events.send(received, bytes, urgency) == Peer::Gone || failed {
                     return;
                 }
