@@ -270,7 +270,7 @@ pub struct LoaderSettings {
     pub load_batch_gap: Duration,
     /// How long applied events stay in staging.
     pub keep_applied: Duration,
-    /// Net bytes after which a batch ends at the next transaction.
+    /// Net bytes after which a batch ends at the next transaction; at most 128 MiB.
     pub batch_bytes: usize,
     /// Zero and partial dates.
     pub zero_date: ZeroDate,

@@ -14,6 +14,9 @@ use crate::pg::Conninfo;
 use crate::position::BinlogPosition;
 use crate::secret::{Secret, readable_by_others};
 
+/// A batch's rows lie at places of 32 bits, and it may grow to several times this.
+const MOST_BATCH_BYTES: usize = 128 << 20;
+
 impl Raw {
     /// Fills in the defaults and checks values and what belongs together.
     pub(super) fn validate(
@@ -479,7 +482,10 @@ impl RawLoader {
             load_batch: self.load_batch.unwrap_or(1).max(1),
             load_batch_gap: Duration::from_secs(self.load_batch_gap.unwrap_or(0)),
             keep_applied: Duration::from_secs(self.keep_applied_seconds.unwrap_or(3600)),
-            batch_bytes: self.batch_bytes.unwrap_or(12 * 1024 * 1024).max(1),
+            batch_bytes: self
+                .batch_bytes
+                .unwrap_or(12 * 1024 * 1024)
+                .clamp(1, MOST_BATCH_BYTES),
             zero_date: match self.zero_date.as_deref() {
                 None | Some("null") => ZeroDate::Null,
                 Some("error") => ZeroDate::Error,

@@ -92,7 +92,12 @@ impl Update {
             return Ok(false);
         }
         let sizes = client.query_one(&self.sizes, &[])?;
-        let (target, at_hand): (i64, i64) = (sizes.get(0), sizes.get(1));
+        // NULL where somebody has just dropped the table.
+        let (Some(target), Some(at_hand)): (Option<i64>, Option<i64>) =
+            (sizes.get(0), sizes.get(1))
+        else {
+            return Ok(false);
+        };
         let rows = i64::try_from(rows).unwrap_or(i64::MAX);
         let scanned_rows = rows.saturating_mul(target) / at_hand.max(1);
         Ok(target / SCANNED_SHARE <= at_hand && scanned_rows <= MOST_SCANNED_ROWS)

@@ -3,8 +3,8 @@
 //! With nothing more staged a round goes as soon as `load_batch` events or `load_batch_gap`
 //! allow it and the target is free. Under a backlog, in staging or, where a longer round costs the
 //! target less, at the source, it goes when it is full, or when it has been filling for a while, so
-//! that hot keys merge away and progress still shows. Where events merge, the first large one of a
-//! backlog is held back until it is full; later ones fill while the target is busy.
+//! that hot keys merge away and progress still shows. Where events merge, a backlog's round that
+//! follows a small one is held back until it is full; later ones fill while the target is busy.
 
 use std::time::{Duration, Instant};
 
@@ -183,9 +183,10 @@ impl<'a> CompactLoop<'a> {
         };
         let now = Instant::now();
         let catching_up = self.pace.is_catching_up(now);
-        // The very first one shows that it goes on.
+        // The very first one shows that it goes on; a turn is too short to hold anything back.
         let follows_small = self.handed_bytes > 0 && self.handed_bytes < self.batch_bytes;
-        let held = catching_up && follows_small && self.compactor.merges_on();
+        let held =
+            catching_up && follows_small && self.turn.is_none() && self.compactor.merges_on();
         // Others grow only while the applier is busy.
         if !held && round.net_bytes() >= self.enough_bytes {
             return Due::Now;
