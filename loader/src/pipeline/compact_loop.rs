@@ -58,7 +58,7 @@ const ADVANCE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Net bytes of a round whose memory is kept for the next one.
 pub(super) fn kept_bytes(batch_bytes: usize) -> usize {
-    batch_bytes.saturating_add(batch_bytes / 2)
+    batch_bytes.saturating_mul(2)
 }
 
 pub(super) struct CompactLoop<'a> {
@@ -187,11 +187,12 @@ impl<'a> CompactLoop<'a> {
         let follows_small = self.handed_bytes > 0 && self.handed_bytes < self.batch_bytes;
         let held =
             catching_up && follows_small && self.turn.is_none() && self.compactor.merges_on();
+        let is_enough = round.net_bytes() >= self.enough_bytes;
         // Others grow only while the applier is busy.
-        if !held && round.net_bytes() >= self.enough_bytes {
+        if is_enough && !held {
             return Due::Now;
         }
-        let at = if held {
+        let at = if is_enough {
             let longest = opened_at.checked_add(HOLD_TIME);
             longest.min(self.last_text.checked_add(REST_TIME))
         } else if !self.drained || (catching_up && (round.merges() || round.changes_rows())) {
