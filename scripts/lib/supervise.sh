@@ -32,9 +32,13 @@ is_running() {
 }
 
 # Descriptors: 7 and 8 are the log pipe's ends, 9 is the lock. This wrapper keeps both ends,
-# so that a log writer that dies is replaced and nothing in the pipe is lost.
+# so that a log writer that dies is replaced and nothing in the pipe is lost. A writer opens the
+# pipe anew and locks it: what is left of one that was killed reads on, and first.
 keep_log() {
-    "$SCRIPTS/rotate_log.sh" --size "$LOG_SIZE" --files "$LOG_FILES" "$TASK/$NAME.log" <&8 7>&- 8<&- 9>&- &
+    {
+        flock 0
+        exec "$SCRIPTS/rotate_log.sh" --size "$LOG_SIZE" --files "$LOG_FILES" "$TASK/$NAME.log"
+    } </proc/self/fd/8 7>&- 8<&- 9>&- &
     WRITER=$!
 }
 
