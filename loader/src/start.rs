@@ -201,13 +201,10 @@ fn find_table(
     table: &ReplicatedTable,
 ) -> Result<Option<Found>, LoaderError> {
     let address = surroundings.router.address(&table.name);
-    let candidates = catalog::find_tables(
-        &mut session.client,
-        session.dialect,
-        &address.schema,
-        &address.table,
-    )
-    .map_err(LoaderError::Target)?;
+    let candidates = session
+        .catalog
+        .find_tables(&mut session.client, &address.schema, &address.table)
+        .map_err(LoaderError::Target)?;
     // A missing table is an error when its first row comes, or at `check`.
     let Ok(target) = surroundings
         .router

@@ -8,7 +8,8 @@ use common::table::{ColumnType, IntegerWidth, Sign};
 use loader::route::binary::{HEADER, TRAILER};
 use loader::route::types::adapter;
 use loader::route::{Adapter, Encoder, ValuePolicy};
-use loader::target::{Dialect, catalog};
+use loader::target::Dialect;
+use loader::target::catalog::Catalog;
 use postgres::Client;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
@@ -459,7 +460,9 @@ fn create(client: &mut Client, column: &str) {
 }
 
 fn adapter_of(client: &mut Client, source: &ColumnType) -> Adapter {
-    let table = catalog::find_tables(client, Dialect::PostgreSql, "public", "as_text").unwrap();
+    let table = Catalog::new(Dialect::PostgreSql)
+        .find_tables(client, "public", "as_text")
+        .unwrap();
     let policy = ValuePolicy {
         zero_date: ZeroDate::StandIn("0001-01-01".into()),
         empty_string: EmptyString::Keep,

@@ -5,7 +5,7 @@ use common::check::Verdict;
 use common::error::ErrorClass;
 use common::table::{ColumnType, DefinitionId, IntegerWidth, Sign};
 use loader::fetch::Start;
-use loader::target::catalog::{self, Fill, RelationKind};
+use loader::target::catalog::{Catalog, Fill, RelationKind};
 use loader::target::conditions;
 use loader::target::findings;
 use loader::target::placement::{Distribution, Placement, Storage};
@@ -577,7 +577,9 @@ fn catalogs_of_old_versions_tell_the_same() {
     let mut bench = Bench::new(&format!("{LOOK_ALIKES}; {ZOO}"));
     bench.change(SEARCH_PATH);
     let mut find = |dialect, name| {
-        let mut found = catalog::find_tables(&mut bench.target, dialect, "public", name).unwrap();
+        let mut catalog = Catalog::new(dialect);
+        let found = catalog.find_tables(&mut bench.target, "public", name);
+        let mut found = found.unwrap();
         assert_eq!(found.len(), 1, "{dialect:?}");
         found.remove(0)
     };
@@ -609,7 +611,8 @@ fn the_place_of_greenplums_rows_is_read() {
          as 'select ''DISTRIBUTED BY (h, a)''::text'",
     );
     let place = |bench: &mut Bench| {
-        let found = catalog::find_tables(&mut bench.target, Dialect::Greenplum6, "public", "zoo");
+        let mut catalog = Catalog::new(Dialect::Greenplum6);
+        let found = catalog.find_tables(&mut bench.target, "public", "zoo");
         let table = found.unwrap().remove(0);
         (table.kind, table.placement.unwrap())
     };

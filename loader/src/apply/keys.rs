@@ -21,8 +21,8 @@ use crate::target::dialect::{KeysBy, Spread};
 
 /// What deletes one table's rows by key.
 pub(super) enum KeyDelete {
-    /// Takes one `text[]` per key column.
-    Arrays(Statement),
+    /// Takes one `text[]` per key column; prepared when it is first needed.
+    Arrays(Option<Statement>),
     /// The temporary table is made when it is first needed; the number names it.
     Table(u32, Option<KeyTable>),
 }
@@ -42,8 +42,8 @@ pub(super) enum KeysError {
     Pg(postgres::Error),
     /// The connection is lost, or the target has refused before all keys were copied.
     Copy(std::io::Error),
-    /// The temporary table cannot be made or emptied.
-    Table(PgError),
+    /// The statement cannot be prepared, or the temporary table made or emptied.
+    Unprepared(PgError),
 }
 
 impl From<RowError> for KeysError {
@@ -68,22 +68,14 @@ pub(super) struct KeyBuffers {
 
 impl KeyDelete {
     /// `None` for a table without a key; `number` names what is made for it.
-    pub(super) fn prepare(
-        client: &mut Client,
-        route: &Route,
-        number: u32,
-    ) -> Result<Option<Self>, PgError> {
+    pub(super) fn of(route: &Route, number: u32) -> Option<Self> {
         if route.key_names().is_empty() {
-            return Ok(None);
+            return None;
         }
-        Ok(Some(match route.target.dialect.keys_by() {
-            KeysBy::Arrays => Self::Arrays(
-                client
-                    .prepare(&delete_by_arrays(route))
-                    .operation("prepare delete")?,
-            ),
+        Some(match route.target.dialect.keys_by() {
+            KeysBy::Arrays => Self::Arrays(None),
             KeysBy::Table => Self::Table(number, None),
-        }))
+        })
     }
 
     /// Forgets a temporary table that a rollback has undone.
@@ -103,12 +95,22 @@ impl KeyDelete {
         buffers: &mut KeyBuffers,
     ) -> Result<(), KeysError> {
         match self {
-            Self::Arrays(delete) => by_arrays(client, delete, route, keys, buffers),
+            Self::Arrays(delete) => {
+                let delete = match delete {
+                    Some(delete) => delete,
+                    none => {
+                        let prepared = client.prepare(&delete_by_arrays(route));
+                        let prepared = prepared.operation("prepare delete");
+                        none.insert(prepared.map_err(KeysError::Unprepared)?)
+                    }
+                };
+                by_arrays(client, delete, route, keys, buffers)
+            }
             Self::Table(number, table) => {
                 let table = match table {
                     Some(table) => table,
                     none => none.insert(
-                        KeyTable::prepare(client, route, *number).map_err(KeysError::Table)?,
+                        KeyTable::prepare(client, route, *number).map_err(KeysError::Unprepared)?,
                     ),
                 };
                 table.delete(client, route, keys, buffers)
@@ -177,7 +179,9 @@ impl KeyTable {
         keys: impl Iterator<Item = &'k [u8]>,
         KeyBuffers { lines, scratch, .. }: &mut KeyBuffers,
     ) -> Result<(), KeysError> {
-        self.emptying.before(client).map_err(KeysError::Table)?;
+        self.emptying
+            .before(client)
+            .map_err(KeysError::Unprepared)?;
         let mut writer = client.copy_in(&self.copy)?;
         lines.clear();
         for key in keys {

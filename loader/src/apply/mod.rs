@@ -50,7 +50,6 @@ use crate::layout::Layout;
 use crate::progress::{KnownFile, Progress};
 use crate::round::{Counts, Round, Statement, shorten};
 use crate::route::{Route, Router, Sharing};
-use crate::target::catalog;
 use crate::target::session::{ReplicaRole, SessionError, TargetSession};
 
 use binary::BinaryCopy;
@@ -344,7 +343,7 @@ impl Applier {
             .add(route.target.oid, &display, &route.source, kept_apart)?;
         let statements = TableStatements::prepare(client, &route, layout.id.0)?;
         let binary = BinaryCopy::prepare(client, &route)?;
-        let replaceable = Replace::is_possible(client, &route)?;
+        let replaceable = Replace::is_possible(&mut self.session.catalog, client, &route)?;
         if statements.key_access == KeyAccess::Scan && statements.delete.is_some() {
             log::warn!(
                 "target table has no index on the key: every batch with updates reads the whole table table={}",
@@ -369,8 +368,8 @@ impl Applier {
     fn check_fit(&mut self, statement: &Statement, end: &Progress) -> Result<(), ApplyError> {
         let address = self.router.address(&statement.table);
         let client = &mut self.session.client;
-        let dialect = self.session.dialect;
-        let found = catalog::find_tables(client, dialect, &address.schema, &address.table)?;
+        let catalog = &mut self.session.catalog;
+        let found = catalog.find_tables(client, &address.schema, &address.table)?;
         let target = self.router.choose(&statement.table, &address, found)?;
         let lacking = fit::lacking(client, &target, statement, &self.router)?;
         if lacking.is_empty() {
@@ -401,12 +400,10 @@ fn route_to(
     definition: &TableDefinition,
 ) -> Result<Route, ApplyError> {
     let address = router.address(&definition.name);
-    let found = catalog::find_tables(
-        &mut session.client,
-        session.dialect,
-        &address.schema,
-        &address.table,
-    )?;
+    let found =
+        session
+            .catalog
+            .find_tables(&mut session.client, &address.schema, &address.table)?;
     let target = router.choose(&definition.name, &address, found)?;
     let route = router.route(definition, target)?;
     if session.replica_role == ReplicaRole::NotPermitted && !route.target.hazards.is_empty() {

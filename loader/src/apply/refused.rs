@@ -119,7 +119,7 @@ impl<'r> At<'r, '_> {
         match error {
             KeysError::Row(error) => self.row_error(error).into(),
             KeysError::Pg(error) => failed(OPERATION, &error),
-            KeysError::Table(error) => ApplyError::from(error).into(),
+            KeysError::Unprepared(error) => ApplyError::from(error).into(),
             KeysError::Copy(error) => match error::server_error(&error) {
                 Some(server) => failed(OPERATION, server),
                 None => error::lost(OPERATION, error).into(),

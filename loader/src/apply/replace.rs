@@ -20,7 +20,7 @@ use super::keyless::equal_is_same;
 use super::statements::{ALLOW_SCAN, FORBID_SCAN, list};
 use super::temporary::Emptying;
 use crate::route::Route;
-use crate::target::catalog::RelationKind;
+use crate::target::catalog::{Catalog, RelationKind};
 use crate::target::dialect::{Replacing, Spread};
 use crate::target::placement::{Distribution, Placement, Storage};
 
@@ -106,15 +106,19 @@ impl Update {
 
 impl Replace {
     /// Whether rows of the table can be replaced like this.
-    pub(super) fn is_possible(client: &mut Client, route: &Route) -> Result<bool, PgError> {
+    pub(super) fn is_possible(
+        catalog: &mut Catalog,
+        client: &mut Client,
+        route: &Route,
+    ) -> Result<bool, PgError> {
         let key = route.key_names();
         if key.is_empty() || !is_spoken(route) {
             return Ok(false);
         }
-        let row = client
-            .query_one(REPLACEABLE, &[&route.target.oid, &key])
+        let rows = catalog
+            .ask(client, REPLACEABLE, &[&route.target.oid, &key])
             .operation("read the target table's unique indexes")?;
-        Ok(row.get(0))
+        Ok(rows.first().is_some_and(|row| row.get(0)))
     }
 
     /// Creates the temporary table and prepares what uses it; `number` names it, `format` is

@@ -48,12 +48,11 @@ impl TableStatements {
         number: u32,
     ) -> Result<Self, PgError> {
         let key = route.key_names();
-        let delete = KeyDelete::prepare(client, route, number)?;
         Ok(Self {
             copy: client
                 .prepare(&copy_statement(route, Format::Text))
                 .operation("prepare copy")?,
-            delete,
+            delete: KeyDelete::of(route, number),
             key_access: if route.target.has_index_led_by(&key) {
                 KeyAccess::Index
             } else {

@@ -110,7 +110,7 @@ impl<'r> At<'r, '_> {
         match error {
             KeysError::Row(error) => self.row_error(error),
             KeysError::Pg(error) => self.error(&error, OPERATION),
-            KeysError::Table(error) => error.into(),
+            KeysError::Unprepared(error) => error.into(),
             KeysError::Copy(error) => match error::server_error(&error) {
                 Some(server) => self.error(server, OPERATION),
                 None => error::lost(OPERATION, error),

@@ -1,10 +1,13 @@
 //! What the target says about a table: columns, types, indexes, triggers.
 //!
-//! Reads only; decides nothing (that is `route`).
+//! Reads only; decides nothing (that is `route`). A question is prepared when it is first asked: the
+//! server takes ten times longer to plan one than to answer it, and a task may have many tables.
+
+use std::collections::HashMap;
 
 use common::pg::{Operation as _, PgError, quote_identifier};
-use postgres::Client;
-use postgres::types::Oid;
+use postgres::types::{Oid, ToSql};
+use postgres::{Client, Row, Statement};
 
 use super::dialect::Dialect;
 use super::placement::Placement;
@@ -193,50 +196,144 @@ impl TargetTable {
     }
 }
 
-/// Tables of a schema whose name equals `table` up to letter case.
-///
-/// # Errors
-/// When a statement fails.
-pub fn find_tables(
-    client: &mut Client,
+/// The catalog, as one session asks it.
+pub struct Catalog {
     dialect: Dialect,
-    schema: &str,
-    table: &str,
-) -> Result<Vec<TargetTable>, PgError> {
-    let queries = Queries::of(dialect);
-    let rows = client
-        .query(queries.tables, &[&schema, &table])
-        .operation("look for the target table")?;
-    rows.iter()
-        .map(|row| {
-            let oid: Oid = row.get(0);
-            let kind: &str = row.get(2);
-            Ok(TargetTable {
-                oid,
-                schema: schema.into(),
-                name: row.get(1),
-                kind: match kind {
-                    "r" => RelationKind::Table,
-                    "p" => RelationKind::Partitioned,
-                    _ => RelationKind::Other,
-                },
-                writable: row.get(3),
-                truncatable: row.get(4),
-                columns: columns(client, &queries, oid)?,
-                indexes: indexes(client, queries.indexes, oid)?,
-                hazards: names(client, queries.hazards, oid)?,
-                deferrable: match queries.deferrable {
-                    Some(query) => names(client, query, oid)?,
-                    None => Vec::new(),
-                },
-                dialect,
-                placement: match dialect.is_distributed() {
-                    true => Some(Placement::read(client, oid)?),
-                    false => None,
-                },
+    queries: Queries,
+    prepared: HashMap<&'static str, Statement>,
+}
+
+impl Catalog {
+    /// Of a session with a server of this kind; nothing is asked yet.
+    pub fn new(dialect: Dialect) -> Self {
+        Self {
+            dialect,
+            queries: Queries::of(dialect),
+            prepared: HashMap::new(),
+        }
+    }
+
+    /// The answer to a fixed question.
+    ///
+    /// # Errors
+    /// When a statement fails.
+    pub(crate) fn ask(
+        &mut self,
+        client: &mut Client,
+        question: &'static str,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Row>, postgres::Error> {
+        let statement = match self.prepared.get(question) {
+            Some(statement) => statement.clone(),
+            None => {
+                let statement = client.prepare(question)?;
+                self.prepared.insert(question, statement.clone());
+                statement
+            }
+        };
+        client.query(&statement, parameters)
+    }
+
+    /// Tables of a schema whose name equals `table` up to letter case.
+    ///
+    /// # Errors
+    /// When a statement fails.
+    pub fn find_tables(
+        &mut self,
+        client: &mut Client,
+        schema: &str,
+        table: &str,
+    ) -> Result<Vec<TargetTable>, PgError> {
+        let rows = self
+            .ask(client, self.queries.tables, &[&schema, &table])
+            .operation("look for the target table")?;
+        rows.iter()
+            .map(|row| {
+                let oid: Oid = row.get(0);
+                let kind: &str = row.get(2);
+                Ok(TargetTable {
+                    oid,
+                    schema: schema.into(),
+                    name: row.get(1),
+                    kind: match kind {
+                        "r" => RelationKind::Table,
+                        "p" => RelationKind::Partitioned,
+                        _ => RelationKind::Other,
+                    },
+                    writable: row.get(3),
+                    truncatable: row.get(4),
+                    columns: self.columns(client, oid)?,
+                    indexes: self.indexes(client, oid)?,
+                    hazards: self.names(client, self.queries.hazards, oid)?,
+                    deferrable: match self.queries.deferrable {
+                        Some(query) => self.names(client, query, oid)?,
+                        None => Vec::new(),
+                    },
+                    dialect: self.dialect,
+                    placement: match self.dialect.is_distributed() {
+                        true => Some(Placement::read(self, client, oid)?),
+                        false => None,
+                    },
+                })
             })
-        })
-        .collect()
+            .collect()
+    }
+
+    /// Triggers, foreign keys or computed columns of a table.
+    fn names(
+        &mut self,
+        client: &mut Client,
+        question: &'static str,
+        oid: Oid,
+    ) -> Result<Vec<String>, PgError> {
+        let rows = self
+            .ask(client, question, &[&oid])
+            .operation("read the target table's triggers, foreign keys and columns")?;
+        Ok(rows.iter().map(|row| row.get(0)).collect())
+    }
+
+    fn columns(&mut self, client: &mut Client, oid: Oid) -> Result<Vec<TargetColumn>, PgError> {
+        let generated = match self.queries.generated {
+            Some(query) => self.names(client, query, oid)?,
+            None => Vec::new(),
+        };
+        let rows = self
+            .ask(client, self.queries.columns, &[&oid])
+            .operation("read the target table's columns")?;
+        Ok(rows
+            .iter()
+            .map(|row| TargetColumn {
+                name: row.get(0),
+                type_name: row.get(1),
+                is_enum: row.get::<_, &str>(2) == "e",
+                type_modifier: row.get(3),
+                type_text: row.get(4),
+                base_type_text: row.get(5),
+                not_null: row.get(6),
+                fill: match (row.get(7), row.get(8)) {
+                    _ if generated.contains(&row.get(0)) => Fill::Generated,
+                    (_, true) => Fill::Generated,
+                    (true, false) => Fill::Default,
+                    (false, false) => Fill::Null,
+                },
+                deterministic: row.get(9),
+            })
+            .collect())
+    }
+
+    fn indexes(&mut self, client: &mut Client, oid: Oid) -> Result<Vec<TargetIndex>, PgError> {
+        let rows = self
+            .ask(client, self.queries.indexes, &[&oid])
+            .operation("read the target table's indexes")?;
+        Ok(rows
+            .iter()
+            .map(|row| TargetIndex {
+                unique: row.get(0),
+                immediate: row.get(1),
+                columns: row.get(2),
+            })
+            .collect())
+    }
 }
 
 /// Every question to the catalog.
@@ -292,55 +389,4 @@ pub fn filling(client: &mut Client, table: &TargetTable) -> Result<Filling, PgEr
     } else {
         Filling::Empty
     })
-}
-
-/// Triggers, foreign keys or computed columns of a table.
-fn names(client: &mut Client, query: &str, oid: Oid) -> Result<Vec<String>, PgError> {
-    let rows = client
-        .query(query, &[&oid])
-        .operation("read the target table's triggers, foreign keys and columns")?;
-    Ok(rows.iter().map(|row| row.get(0)).collect())
-}
-
-fn columns(client: &mut Client, queries: &Queries, oid: Oid) -> Result<Vec<TargetColumn>, PgError> {
-    let generated = match queries.generated {
-        Some(query) => names(client, query, oid)?,
-        None => Vec::new(),
-    };
-    let rows = client
-        .query(queries.columns, &[&oid])
-        .operation("read the target table's columns")?;
-    Ok(rows
-        .iter()
-        .map(|row| TargetColumn {
-            name: row.get(0),
-            type_name: row.get(1),
-            is_enum: row.get::<_, &str>(2) == "e",
-            type_modifier: row.get(3),
-            type_text: row.get(4),
-            base_type_text: row.get(5),
-            not_null: row.get(6),
-            fill: match (row.get(7), row.get(8)) {
-                _ if generated.contains(&row.get(0)) => Fill::Generated,
-                (_, true) => Fill::Generated,
-                (true, false) => Fill::Default,
-                (false, false) => Fill::Null,
-            },
-            deterministic: row.get(9),
-        })
-        .collect())
-}
-
-fn indexes(client: &mut Client, query: &str, oid: Oid) -> Result<Vec<TargetIndex>, PgError> {
-    let rows = client
-        .query(query, &[&oid])
-        .operation("read the target table's indexes")?;
-    Ok(rows
-        .iter()
-        .map(|row| TargetIndex {
-            unique: row.get(0),
-            immediate: row.get(1),
-            columns: row.get(2),
-        })
-        .collect())
 }

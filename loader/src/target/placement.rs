@@ -4,6 +4,8 @@ use common::pg::{Operation as _, PgError};
 use postgres::Client;
 use postgres::types::Oid;
 
+use super::catalog::Catalog;
+
 const POLICY: &str = include_str!("../../../sql/query/target_policy.sql");
 const POLICY_COLUMNS: &str = include_str!("../../../sql/query/target_policy_columns.sql");
 const APPEND_OPTIMIZED: &str = include_str!("../../../sql/query/target_append_optimized.sql");
@@ -51,21 +53,28 @@ impl Placement {
     ///
     /// # Errors
     /// When a statement fails.
-    pub(super) fn read(client: &mut Client, table: Oid) -> Result<Self, PgError> {
+    pub(super) fn read(
+        catalog: &mut Catalog,
+        client: &mut Client,
+        table: Oid,
+    ) -> Result<Self, PgError> {
         const OPERATION: &str = "read how the target table is distributed";
-        let policy = client.query_opt(POLICY, &[&table]).operation(OPERATION)?;
-        let columns: Vec<String> = client
-            .query(POLICY_COLUMNS, &[&table])
+        let policy = catalog
+            .ask(client, POLICY, &[&table])
+            .operation(OPERATION)?;
+        let columns: Vec<String> = catalog
+            .ask(client, POLICY_COLUMNS, &[&table])
             .operation(OPERATION)?
             .iter()
             .map(|row| row.get(0))
             .collect();
-        let append_optimized: bool = client
-            .query_one(APPEND_OPTIMIZED, &[&table])
+        let append_optimized = catalog
+            .ask(client, APPEND_OPTIMIZED, &[&table])
             .operation("read how the target table is stored")?
-            .get(0);
+            .first()
+            .is_some_and(|row| row.get(0));
         Ok(Self {
-            distribution: policy.map(|row| match row.get(0) {
+            distribution: policy.first().map(|row| match row.get(0) {
                 "r" => Distribution::Replicated,
                 _ if columns.is_empty() => Distribution::Randomly,
                 _ => Distribution::By {

@@ -19,6 +19,7 @@ use postgres::error::SqlState;
 use postgres::{Client, SimpleQueryMessage};
 
 use super::behind::OwnPositions;
+use super::catalog::Catalog;
 use super::catch_up::CatchUp;
 use super::dialect::{Commit, Dialect};
 use super::lock::{self, holder};
@@ -136,6 +137,8 @@ pub struct TargetSession {
     pub client: Client,
     /// Whether triggers and foreign keys are out of the way.
     pub replica_role: ReplicaRole,
+    /// What the server says about tables.
+    pub catalog: Catalog,
     /// How the server is spoken to.
     pub dialect: Dialect,
     pub(super) task: String,
@@ -197,6 +200,7 @@ impl TargetSession {
     pub fn new(client: Client, task: &str, dialect: Dialect, replica_role: ReplicaRole) -> Self {
         Self {
             replica_role,
+            catalog: Catalog::new(dialect),
             dialect,
             client,
             task: task.into(),

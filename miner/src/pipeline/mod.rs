@@ -279,10 +279,7 @@ impl Attempt<'_> {
                  are to be created later"
             );
         }
-        let mut shown = Vec::with_capacity(names.len());
-        for name in &names {
-            shown.extend(catalog.definition(name)?);
-        }
+        let shown = catalog.definitions(&names)?;
         self.lists.tell(session, &mut staged, &names)?;
         session.announce(&server.version, self.lists.list(), &shown)?;
         info!(

@@ -43,6 +43,20 @@ impl Catalog {
         self.ask(|conn| read_definition(conn, name))
     }
 
+    /// Definitions of those of the tables that the source has, as they are now.
+    ///
+    /// # Errors
+    /// As of [`Self::definition`].
+    pub fn definitions(
+        &mut self,
+        names: &[TableName],
+    ) -> Result<Vec<TableDefinition>, SourceError> {
+        self.ask(|conn| {
+            let definitions = names.iter().map(|name| read_definition(conn, name));
+            definitions.filter_map(Result::transpose).collect()
+        })
+    }
+
     /// Tables that the list selects, as they are now.
     ///
     /// # Errors

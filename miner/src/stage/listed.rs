@@ -96,6 +96,15 @@ impl StagingSession {
                 &[&unlisted],
             )
             .operation("announce tables")?;
+        let announce = transaction
+            .prepare(
+                "insert into mysql2gp.replicated_table as r \
+                        (database_name, table_name, key_columns, definition, listed_behind) \
+                 select $1, $2, $3, $5::text::jsonb, case when $4 then transaction_seq end from mysql2gp.miner \
+                 on conflict (database_name, table_name) do update \
+                    set key_columns = excluded.key_columns, definition = excluded.definition",
+            )
+            .operation("announce tables")?;
         for definition in tables {
             let name = &definition.name;
             let key: Vec<&str> = definition
@@ -107,14 +116,7 @@ impl StagingSession {
             let text = serde_json::to_string(definition).unwrap_or_default();
             let new = before.adds(name);
             transaction
-                .execute(
-                    "insert into mysql2gp.replicated_table as r \
-                            (database_name, table_name, key_columns, definition, listed_behind) \
-                     select $1, $2, $3, $5::text::jsonb, case when $4 then transaction_seq end from mysql2gp.miner \
-                     on conflict (database_name, table_name) do update \
-                        set key_columns = excluded.key_columns, definition = excluded.definition",
-                    &[&name.database, &name.table, &key, &new, &text],
-                )
+                .execute(&announce, &[&name.database, &name.table, &key, &new, &text])
                 .operation("announce tables")?;
         }
         transaction.commit().operation("announce the source")

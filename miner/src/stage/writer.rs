@@ -87,6 +87,10 @@ const SEGMENT_BYTES: u64 = 64 << 20;
 const ROLL_BACK: &str =
     "rollback; select setval('mysql2gp.open_event_seq', event_seq) from mysql2gp.miner";
 
+const INSERT_DEFINITION: &str = "\
+insert into mysql2gp.definition (definition_id, database_name, table_name, valid_from, definition) \
+values ($1, $2, $3, $4, $5::text::jsonb)";
+
 /// How often the size of staging is looked at.
 const SIZE_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -97,6 +101,7 @@ pub struct Stager {
     /// The timeline to begin, until that is committed.
     new_timeline: Option<NewTimeline>,
     copy: Option<(i64, Statement)>,
+    insert_definition: Option<Statement>,
     /// Whether a staging transaction is open.
     in_transaction: bool,
     /// What was written of definitions in the open transaction.
@@ -115,6 +120,7 @@ impl Stager {
             log_id,
             new_timeline,
             copy: None,
+            insert_definition: None,
             in_transaction: false,
             uncommitted: DefinitionChanges::default(),
             uncommitted_parked: ParkedChanges::default(),
@@ -243,13 +249,21 @@ impl Stager {
                 .operation("end definition")?;
         }
         for new in &changes.fresh {
+            let insert = match &self.insert_definition {
+                Some(statement) => statement,
+                None => self.insert_definition.insert(
+                    self.session
+                        .client
+                        .prepare(INSERT_DEFINITION)
+                        .operation("prepare to stage definitions")?,
+                ),
+            };
             let id = new.id.0.cast_signed();
             let text = serde_json::to_string(&new.definition).unwrap_or_default();
             self.session
                 .client
                 .execute(
-                    "insert into mysql2gp.definition (definition_id, database_name, table_name, valid_from, definition) \
-                     values ($1, $2, $3, $4, $5::text::jsonb)",
+                    insert,
                     &[
                         &id,
                         &new.definition.name.database,

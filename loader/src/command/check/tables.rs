@@ -70,13 +70,10 @@ type Found = Result<TargetTable, crate::route::RouteError>;
 
 fn find(target: &mut Target, router: &Router, name: &TableName) -> Result<Found, CommandError> {
     let address = router.address(name);
-    let found = catalog::find_tables(
-        &mut target.client,
-        target.dialect,
-        &address.schema,
-        &address.table,
-    )
-    .map_err(of_target)?;
+    let found = target
+        .catalog
+        .find_tables(&mut target.client, &address.schema, &address.table)
+        .map_err(of_target)?;
     Ok(router.choose(name, &address, found))
 }
 

@@ -10,12 +10,15 @@ use common::settings::Settings;
 use postgres::Client;
 
 use super::{CommandError, NAME};
+use crate::target::catalog::Catalog;
 use crate::target::session::{ReplicaRole, SessionError};
 use crate::target::{self, Dialect, conditions};
 
 /// A target whose tables are worth looking at.
 pub(super) struct Target {
     pub(super) client: Client,
+    /// What it says about tables.
+    pub(super) catalog: Catalog,
     /// How it is spoken to.
     pub(super) dialect: Dialect,
     /// Whether triggers and foreign keys rest, in this session too.
@@ -58,6 +61,7 @@ pub(super) fn look<W: Write>(
     let checkpoint = look_at_checkpoint(report, settings, &mut client);
     Ok(Some(Target {
         client,
+        catalog: Catalog::new(dialect),
         dialect,
         replica_role,
         checkpoint,
