@@ -5,7 +5,7 @@ shopt -s inherit_errexit
 
 usage() {
     cat <<'HELP'
-usage: bench.sh [--json] [--rounds N] [--scaling] [W1 W2 W3 W4 W5 W6 L]...
+usage: bench.sh [--json] [--rounds N] [--scaling] [--others] [W1 W2 W3 W4 W5 W6 L]...
 
 Installs what is missing (scripts/install_servers.sh --demo), builds the programs, and
 starts a private MariaDB, a private staging PostgreSQL and a private target PostgreSQL,
@@ -14,7 +14,10 @@ raw COPY of the same rows and both programs from start to end; prints one table 
 medians, least and greatest.
 
   --rounds N   rounds of each workload (default 5)
-  --scaling    W1 and W5 at other sizes, and W1 in 20 and 200 tables, besides
+  --scaling    W1 and W5 at other sizes, and W1 in 20 and 200 tables, besides;
+               W5 beside the same statements run on the target by psql
+  --others     a tenth of W1 by pgloader and pg_chameleon, besides; installs pgloader and
+               python3-venv with apt, and pg_chameleon with pip in a folder that goes again
   --json       prints everything that was measured as JSON
   --help       this text
 
@@ -26,9 +29,25 @@ user with sudo.
 HELP
 }
 
+# The package pg_chameleon, readable for the user that it runs as: not root.
+readonly CHAMELEON='pg_chameleon==2.0.21'
+
 die() {
     printf 'bench: %s\n' "$*" >&2
     exit 1
+}
+
+install_others() {
+    local apt=(apt-get)
+    [ "$(id -u)" = 0 ] || apt=(sudo apt-get)
+    if ! command -v pgloader || ! /usr/bin/python3 -c 'import ensurepip'; then
+        "${apt[@]}" update || echo 'bench: apt-get update reported errors, going on'
+        "${apt[@]}" install --yes --no-install-recommends pgloader python3-venv
+    fi
+    chmod 755 "$VENV"
+    /usr/bin/python3 -m venv "$VENV"
+    "$VENV/bin/pip" install --quiet "$CHAMELEON" ||
+        die "pip could not install $CHAMELEON: without --others the bench needs none of it"
 }
 
 main() {
@@ -50,7 +69,17 @@ main() {
     local directory
     directory=$(cargo metadata --format-version 1 --no-deps --locked |
         sed -E 's/.*"target_directory":"([^"]*)".*/\1/')
-    exec "$directory/release/bench" --scale "${SCALE:-1}" "$@"
+    local arguments=() argument others=no
+    for argument; do
+        if [ "$argument" = --others ]; then others=yes; else arguments+=("$argument"); fi
+    done
+    if [ "$others" = yes ]; then
+        VENV=$(mktemp -d)
+        trap 'rm -rf "$VENV"' EXIT
+        install_others >&2
+        arguments+=(--others "$VENV")
+    fi
+    "$directory/release/bench" --scale "${SCALE:-1}" "${arguments[@]}"
 }
 
 main "$@"

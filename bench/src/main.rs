@@ -12,12 +12,14 @@
 
 mod latency;
 mod measure;
+mod others;
 mod report;
 mod rig;
 mod usage;
 mod workload;
 
 use std::io::Write as _;
+use std::path::PathBuf;
 
 use clap::Parser;
 
@@ -41,6 +43,10 @@ struct Args {
     /// W1 and W5 at other sizes, and W1 in 20 and 200 tables, besides.
     #[arg(long)]
     scaling: bool,
+    /// pgloader and pg_chameleon on a tenth of W1, besides; the latter is installed in this
+    /// virtual environment, which any user can read.
+    #[arg(long, value_name = "VENV")]
+    others: Option<PathBuf>,
     /// Workloads, of W1 to W6 and L; all without any.
     workloads: Vec<String>,
 }
@@ -64,14 +70,15 @@ fn main() {
         }
     }
     let latency = wanted("L").then(|| latency::run(&rig, args.scale));
+    let others = args.others.map(|venv| others::run(&rig, args.scale, &venv));
     let text = if args.json {
         let settings = format!("scale {} rounds {}", args.scale, args.rounds);
         format!(
             "{:#}\n",
-            report::json(&settings, &results, latency.as_ref())
+            report::json(&settings, &results, latency.as_ref(), others.as_ref())
         )
     } else {
-        report::table(&results, latency.as_ref())
+        report::table(&results, latency.as_ref(), others.as_ref())
     };
     std::io::stdout()
         .write_all(text.as_bytes())

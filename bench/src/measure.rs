@@ -14,6 +14,9 @@ pub(crate) struct Measured {
     /// Rows that raw COPY takes.
     raw_rows: f64,
     pub(crate) pipeline: Vec<Run>,
+    /// The source's statements, run on the target by psql in the same rounds; empty where
+    /// they are not.
+    pub(crate) statements: Vec<Run>,
 }
 
 impl Measured {
@@ -46,7 +49,11 @@ impl Measured {
             raw: Vec::new(),
             raw_rows,
             pipeline: Vec::new(),
+            statements: Vec::new(),
         };
+        if case.by_psql {
+            rig.keep_statements(case.statements());
+        }
         for round in 1..=rounds {
             if !raw_tables.is_empty() {
                 rig.renew(&template);
@@ -57,13 +64,19 @@ impl Measured {
             }
             rig.renew(&template);
             measured.pipeline.push(rig.pipeline(&region));
+            if case.by_psql {
+                rig.renew(&template);
+                measured.statements.push(rig.run_statements());
+            }
+            let last = |runs: &[Run]| {
+                runs.last()
+                    .map_or_else(|| "-".into(), |run| format!("{:.2} s", run.seconds))
+            };
             eprintln!(
-                "  round {round}: raw {} pipeline {:.2} s",
-                measured
-                    .raw
-                    .last()
-                    .map_or_else(|| "-".into(), |run| format!("{:.2} s", run.seconds)),
-                measured.pipeline.last().map_or(0.0, |run| run.seconds)
+                "  round {round}: raw {} pipeline {} statements {}",
+                last(&measured.raw),
+                last(&measured.pipeline),
+                last(&measured.statements)
             );
         }
         for table in case.tables() {

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::latency::Latency;
 use crate::measure::{Measured, Spread, median};
+use crate::others::Others;
 use crate::rig::Run;
 use crate::usage::Usage;
 use crate::workload::Bar;
@@ -47,19 +48,25 @@ fn verdict(measured: &Measured, bar: Bar) -> Option<Verdict> {
 }
 
 /// One line per workload, for a person; Markdown.
-pub(crate) fn table(results: &[Measured], latency: Option<&Latency>) -> String {
+pub(crate) fn table(
+    results: &[Measured],
+    latency: Option<&Latency>,
+    others: Option<&Others>,
+) -> String {
     let mut text = String::from(
-        "| | work | events | raw s | pipeline s (least to greatest) | events/s | figure | bar | met | \
+        "| | work | events | raw s | statements by psql s | pipeline s (least to greatest) | events/s | figure | bar | met | \
          CPU s: source, miner, staging, loader, target | peak MB: miner, loader |\n\
-         |---|---|---:|---:|---:|---:|---:|---:|---|---:|---:|\n",
+         |---|---|---:|---:|---:|---:|---:|---:|---:|---|---:|---:|\n",
     );
     for measured in results {
         let case = &measured.case;
         let seconds = seconds(&measured.pipeline);
-        let raw = if measured.raw.is_empty() {
-            String::new()
-        } else {
-            format!("{:.2}", self::seconds(&measured.raw).middle)
+        let middle = |runs: &[Run]| {
+            if runs.is_empty() {
+                String::new()
+            } else {
+                format!("{:.2}", self::seconds(runs).middle)
+            }
         };
         let (figure, met) = match verdict(measured, case.bar) {
             None => (String::new(), ""),
@@ -70,10 +77,12 @@ pub(crate) fn table(results: &[Measured], latency: Option<&Latency>) -> String {
         };
         let _ = writeln!(
             text,
-            "| {} | {} | {} | {raw} | {:.2} ({:.2} to {:.2}) | {:.0} | {figure} | {} | {met} | {} | {} |",
+            "| {} | {} | {} | {} | {} | {:.2} ({:.2} to {:.2}) | {:.0} | {figure} | {} | {met} | {} | {} |",
             case.name,
             case.title,
             case.events(),
+            middle(&measured.raw),
+            middle(&measured.statements),
             seconds.middle,
             seconds.least,
             seconds.greatest,
@@ -87,7 +96,7 @@ pub(crate) fn table(results: &[Measured], latency: Option<&Latency>) -> String {
         let met = latency.p50_ms <= 5.0 && latency.p99_ms <= 20.0;
         let _ = writeln!(
             text,
-            "| L | commit to visible, 500 transactions/s | {} | | p50 {:.1} ms, p99 {:.1} ms, greatest {:.1} ms | | | \
+            "| L | commit to visible, 500 transactions/s | {} | | | p50 {:.1} ms, p99 {:.1} ms, greatest {:.1} ms | | | \
              5 / 20 ms | {} | {:.2}, {:.2}, , {:.2}, | {:.0}, {:.0} |",
             latency.transactions,
             latency.p50_ms,
@@ -100,6 +109,20 @@ pub(crate) fn table(results: &[Measured], latency: Option<&Latency>) -> String {
             megabytes(latency.miner),
             megabytes(latency.loader),
         );
+    }
+    if let Some(others) = others {
+        let _ = write!(
+            text,
+            "\n| {} rows, each once | s | CPU s of source, target |\n|---|---:|---:|\n",
+            others.rows
+        );
+        for (name, run) in others.runs() {
+            let _ = writeln!(
+                text,
+                "| {name} | {:.2} | {:.2}, {:.2} |",
+                run.seconds, run.source_cpu, run.target_cpu
+            );
+        }
     }
     text
 }
@@ -143,7 +166,12 @@ fn megabytes(usage: Usage) -> f64 {
 }
 
 /// Everything that was measured.
-pub(crate) fn json(settings: &str, results: &[Measured], latency: Option<&Latency>) -> Value {
+pub(crate) fn json(
+    settings: &str,
+    results: &[Measured],
+    latency: Option<&Latency>,
+    others: Option<&Others>,
+) -> Value {
     let cases: Vec<Value> = results
         .iter()
         .map(|measured| {
@@ -160,6 +188,7 @@ pub(crate) fn json(settings: &str, results: &[Measured], latency: Option<&Latenc
                 "bar": judged(case.bar),
                 "stretch": judged(case.stretch),
                 "raw": measured.raw.iter().map(run_json).collect::<Vec<_>>(),
+                "statements": measured.statements.iter().map(run_json).collect::<Vec<_>>(),
                 "pipeline": measured.pipeline.iter().map(run_json).collect::<Vec<_>>(),
             })
         })
@@ -174,6 +203,10 @@ pub(crate) fn json(settings: &str, results: &[Measured], latency: Option<&Latenc
             "greatest_ms": latency.greatest_ms,
             "miner": usage_json(latency.miner),
             "loader": usage_json(latency.loader),
+        })),
+        "others": others.map(|others| json!({
+            "rows": others.rows,
+            "runs": others.runs().map(|(name, run)| json!({"name": name, "run": run_json(run)})),
         })),
     })
 }

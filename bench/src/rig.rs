@@ -1,6 +1,7 @@
 //! The three servers, and one run of both programs or of psql between them.
 
 use std::fs::File;
+use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
@@ -41,7 +42,7 @@ pub(crate) struct Run {
     pub(crate) source_cpu: f64,
     pub(crate) staging_cpu: f64,
     pub(crate) target_cpu: f64,
-    /// The miner, or psql.
+    /// The miner, or another program.
     pub(crate) miner: Usage,
     pub(crate) loader: Usage,
 }
@@ -157,12 +158,34 @@ impl Rig {
                 .arg("-c")
                 .arg(format!("\\copy {table} from '{}'", path.display()));
         }
+        self.by_program(&mut command)
+    }
+
+    /// What one program takes.
+    pub(crate) fn by_program(&self, command: &mut Command) -> Run {
         let before = self.server_cpus();
         let started = Instant::now();
-        let usages = wait_all(vec![Watched::start(&mut command)]);
+        let usages = wait_all(vec![Watched::start(command)]);
         let seconds = started.elapsed().as_secs_f64();
-        let psql = usages.first().copied().unwrap_or_default();
-        self.run(seconds, before, psql, Usage::default())
+        let usage = usages.first().copied().unwrap_or_default();
+        self.run(seconds, before, usage, Usage::default())
+    }
+
+    /// Keeps statements that the target understands, too, for psql.
+    pub(crate) fn keep_statements(&self, statements: impl Iterator<Item = String>) {
+        let file = File::create(self.statements_file()).expect("the temporary directory is ours");
+        let mut writer = BufWriter::new(file);
+        for statement in statements {
+            writeln!(writer, "{statement};").expect("the temporary directory has room");
+        }
+        writer.flush().expect("the temporary directory has room");
+    }
+
+    /// The statements that are kept, each a transaction, by psql.
+    pub(crate) fn run_statements(&self) -> Run {
+        let mut command = self.psql(TARGET);
+        command.arg("-f").arg(self.statements_file());
+        self.by_program(&mut command)
     }
 
     /// Writes the target's tables into the files for raw COPY, in key order.
@@ -208,6 +231,10 @@ impl Rig {
             .arg(self.target.connect_string(database))
             .stdin(Stdio::null());
         command
+    }
+
+    fn statements_file(&self) -> PathBuf {
+        self.files.path().join("statements.sql")
     }
 
     fn raw_file(&self, table: &str) -> PathBuf {

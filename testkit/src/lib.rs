@@ -56,6 +56,7 @@ pub use certificates::Certificates;
 pub use compare::{CellRule, Comparison, Difference, Report, SourceTable, TargetTable};
 pub use mysql_server::{Binlog, Flavor, MysqlBuilder, MysqlServer, RowMetadata};
 pub use pg_server::{PgBuilder, PgServer};
+pub use process::RunAs;
 pub use program::{Launch, Program, binary};
 pub use proxy::Proxy;
 pub use small_disk::SmallDisk;

@@ -26,7 +26,7 @@ const TAIL_BYTES: usize = 8_000;
 
 /// The user that a server runs as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum RunAs {
+pub enum RunAs {
     /// The user of the test.
     Caller,
     /// A user that the test, run by root, changes to.
@@ -39,8 +39,11 @@ pub(crate) enum RunAs {
 }
 
 impl RunAs {
-    /// A user for a server that refuses to run as root: `postgres`, else `nobody`.
-    pub(crate) fn unprivileged() -> Self {
+    /// A user for a program that refuses to run as root: `postgres`, else `nobody`.
+    ///
+    /// # Panics
+    /// When the system has neither.
+    pub fn unprivileged() -> Self {
         if !rustix::process::geteuid().is_root() {
             return Self::Caller;
         }
@@ -53,7 +56,8 @@ impl RunAs {
 
     /// `program` as a command that dies with the thread that starts it and, in the same
     /// step, changes the user (a change of user after it would undo the first).
-    pub(crate) fn command(self, program: &Path) -> Command {
+    #[must_use]
+    pub fn command(self, program: &Path) -> Command {
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "KILL"]);
         if let Self::Other { uid, gid } = self {
@@ -66,8 +70,11 @@ impl RunAs {
         command
     }
 
-    /// Gives a directory to this user.
-    pub(crate) fn own(self, path: &Path) {
+    /// Gives a file or directory to this user.
+    ///
+    /// # Panics
+    /// When the system refuses.
+    pub fn own(self, path: &Path) {
         if let Self::Other { uid, gid } = self {
             std::os::unix::fs::chown(path, Some(uid), Some(gid))
                 .expect("root may give its own directory away");

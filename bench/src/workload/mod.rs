@@ -45,6 +45,8 @@ pub(crate) struct Case {
     pub(crate) title: String,
     pub(crate) bar: Bar,
     pub(crate) stretch: Bar,
+    /// Whether the target also runs the source's statements itself, by psql.
+    pub(crate) by_psql: bool,
     kind: Kind,
     /// Row events.
     events: u64,
@@ -62,6 +64,7 @@ impl Case {
                 title: "updates of few keys".into(),
                 bar: Bar::EventsPerRawRow(1.0),
                 stretch: Bar::EventsPerRawRow(1.2),
+                by_psql: false,
                 kind: Kind::HotUpdates,
                 events: scaled(1_000_000, scale),
                 rows: scaled(10_000, scale),
@@ -71,6 +74,7 @@ impl Case {
                 title: "sysbench oltp_write_only, 4 tables".into(),
                 bar: Bar::EventsPerRawRow(0.7),
                 stretch: Bar::EventsPerRawRow(0.8),
+                by_psql: false,
                 kind: Kind::Sysbench,
                 events: scaled(800_000, scale),
                 rows: scaled(SYSBENCH_ROWS, scale),
@@ -80,6 +84,7 @@ impl Case {
                 title: "inserts of 60 columns".into(),
                 bar: Bar::TimesRaw(1.1),
                 stretch: Bar::TimesRaw(1.0),
+                by_psql: false,
                 kind: Kind::WideInserts,
                 events: scaled(200_000, scale),
                 rows: 0,
@@ -90,6 +95,7 @@ impl Case {
                 title: "inserts in one transaction".into(),
                 bar: Bar::TimesRaw(1.7),
                 stretch: Bar::TimesRaw(1.5),
+                by_psql: false,
                 kind: Kind::OneTransaction,
                 events: scaled(1_000_000, scale),
                 rows: 0,
@@ -106,6 +112,7 @@ impl Case {
                 cases.push(Self {
                     bar: Bar::None,
                     stretch: Bar::None,
+                    by_psql: true,
                     ..Self::random_updates(name, scale * share)
                 });
             }
@@ -119,6 +126,7 @@ impl Case {
             title: "inserts, sysbench rows".into(),
             bar,
             stretch,
+            by_psql: false,
             kind: Kind::Inserts { tables },
             events: scaled(1_000_000, scale),
             rows: 0,
@@ -131,10 +139,16 @@ impl Case {
             title: "updates of random keys".into(),
             bar: Bar::EventsPerRawRow(0.22),
             stretch: Bar::EventsPerRawRow(0.3),
+            by_psql: false,
             kind: Kind::RandomUpdates,
             events: scaled(300_000, scale),
             rows: scaled(1_000_000, scale),
         }
+    }
+
+    /// A tenth of W1, which the slowest other tool takes a while for.
+    pub(crate) fn beside_others(scale: f64) -> Self {
+        Self::inserts("other tools", 1, scale / 10.0, Bar::None, Bar::None)
     }
 
     /// Whether its raw COPY is what other workloads are compared with.
