@@ -155,13 +155,37 @@ struct Entry {
     hash: u32,
     table: u32,
     state: State,
-    key: Slice,
+    key: Key,
     /// The last event on the key; of equal rows, the last that added one.
     event_seq: u64,
 }
 
+/// Bytes of keys that lie in their entry: most numbers are that short.
+const SHORT_KEY: usize = 14;
+
+/// A key's bytes. A short key lies in its entry, so that it is found without a look at the arena.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Key {
+    /// Bytes behind `len` are 0.
+    Short {
+        len: u8,
+        bytes: [u8; SHORT_KEY],
+    },
+    Long(Slice),
+}
+
+impl Key {
+    /// `None` where it is too long.
+    fn short(key: &[u8]) -> Option<Self> {
+        let mut bytes = [0; SHORT_KEY];
+        bytes.get_mut(..key.len())?.copy_from_slice(key);
+        let len = u8::try_from(key.len()).ok()?;
+        Some(Self::Short { len, bytes })
+    }
+}
+
 /// Bytes of the arena.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Slice {
     at: u32,
     len: u32,
@@ -420,16 +444,16 @@ impl Round {
         order.extend((0..).zip(&self.entries).map(|(number, entry)| {
             let prefix = self
                 .layout(entry.table)
-                .map_or(0, |layout| layout.key_prefix(self.bytes(entry.key)));
+                .map_or(0, |layout| layout.key_prefix(self.key(entry)));
             (entry.table, prefix, number)
         }));
         let compare = |a: &(u32, u64, u32), b: &(u32, u64, u32)| {
             (a.0, a.1).cmp(&(b.0, b.1)).then_with(|| {
                 match self.layout(a.0) {
-                    Some(layout) => layout.compare_keys(
-                        self.bytes(self.entry(a.2).key),
-                        self.bytes(self.entry(b.2).key),
-                    ),
+                    Some(layout) => {
+                        let key = |number| self.key(self.entry(number));
+                        layout.compare_keys(key(a.2), key(b.2))
+                    }
                     None => std::cmp::Ordering::Equal,
                 }
                 .then(a.2.cmp(&b.2))
@@ -465,7 +489,7 @@ impl Round {
             .iter()
             .map(|&(_, _, number)| {
                 let entry = self.entry(number);
-                let key = self.bytes(entry.key);
+                let key = self.key(entry);
                 let net = match entry.state {
                     State::Upsert { first, .. } => Net::Upsert {
                         key,
@@ -501,10 +525,16 @@ impl Round {
     }
 
     fn find(&self, hash: u32, table: u32, key: &[u8]) -> Option<u32> {
+        let short = Key::short(key);
         self.index
             .find(spread(hash), |&number| {
                 let entry = self.entry(number);
-                entry.hash == hash && entry.table == table && self.bytes(entry.key) == key
+                entry.hash == hash
+                    && entry.table == table
+                    && match short {
+                        Some(short) => entry.key == short,
+                        None => self.key(entry) == key,
+                    }
             })
             .copied()
     }
@@ -517,8 +547,13 @@ impl Round {
         key: &[u8],
     ) -> Result<u32, Conflict> {
         let number = u32::try_from(self.entries.len()).map_err(|_| Conflict::TooMany)?;
-        let key = self.push(key)?;
-        self.live_bytes += widen(key.len);
+        let key = match Key::short(key) {
+            Some(key) => key,
+            None => {
+                self.live_bytes += key.len();
+                Key::Long(self.push(key)?)
+            }
+        };
         self.entries.push(Entry {
             hash,
             table,
@@ -577,7 +612,9 @@ impl Round {
             Slice { at, len: slice.len }
         };
         for entry in &mut self.entries {
-            entry.key = copy(entry.key);
+            if let Key::Long(key) = &mut entry.key {
+                *key = copy(*key);
+            }
             let Slice { at, len } = copy(entry.state.row());
             let place = Room { at, capacity: len };
             match &mut entry.state {
@@ -593,6 +630,13 @@ impl Round {
         let len = u32::try_from(bytes.len()).map_err(|_| Conflict::TooMany)?;
         self.arena.extend_from_slice(bytes);
         Ok(Slice { at, len })
+    }
+
+    fn key<'a>(&'a self, entry: &'a Entry) -> &'a [u8] {
+        match &entry.key {
+            Key::Short { len, bytes } => bytes.get(..usize::from(*len)).unwrap_or_default(),
+            Key::Long(key) => self.bytes(*key),
+        }
     }
 
     #[expect(

@@ -19,13 +19,6 @@ pub(super) struct Covered {
     gtids: Option<GtidSet>,
 }
 
-/// Whether the end has moved.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Moved {
-    Yes,
-    No,
-}
-
 impl Covered {
     pub(super) fn new(start: Progress) -> Self {
         Self {
@@ -38,7 +31,7 @@ impl Covered {
         &self.end
     }
 
-    pub(super) fn gtid_set(&self) -> Option<String> {
+    fn gtid_set(&self) -> Option<String> {
         self.gtids.as_ref().map(ToString::to_string)
     }
 
@@ -55,9 +48,9 @@ impl Covered {
     }
 
     /// The miner has come to `staged`, and everything before it is read.
-    pub(super) fn advance(&mut self, staged: StagedPosition) -> Moved {
+    pub(super) fn advance(&mut self, staged: StagedPosition) {
         if staged.timeline_id != self.end.timeline.id || staged.position < self.end.position {
-            return Moved::No;
+            return;
         }
         self.gtids = parse_set(staged.gtid_set.as_deref());
         self.end = Progress {
@@ -68,7 +61,6 @@ impl Covered {
             event_seq: staged.event_seq,
             committed_at_us: staged.committed_at_us,
         };
-        Moved::Yes
     }
 
     /// What follows is of another server's log.

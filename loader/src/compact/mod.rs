@@ -32,7 +32,7 @@ use common::table::{DefinitionId, TableDefinition, TableName};
 
 pub use error::CompactError;
 
-use covered::{Covered, Moved};
+use covered::Covered;
 use merge::{MergeError, merge};
 
 use crate::coverage::Coverage;
@@ -121,6 +121,8 @@ pub struct Compactor {
     covered: Covered,
     /// The open transaction; `None` before the first text.
     open: Option<Open>,
+    /// Whether the round ends where a transaction does: it may be applied.
+    ended: bool,
     /// Whether the round must end with the open transaction.
     last_of_round: bool,
     statement: Option<Staged>,
@@ -178,6 +180,7 @@ impl Compactor {
             covered_until: None,
             covered: Covered::new(start),
             open: None,
+            ended: false,
             last_of_round: false,
             statement: None,
             scratch: Vec::new(),
@@ -225,9 +228,7 @@ impl Compactor {
     /// The miner's position is `staged` and everything before it is read: filtered traffic
     /// moves the end of what is read, too.
     pub fn advance(&mut self, staged: StagedPosition) {
-        if self.covered.advance(staged) == Moved::Yes && self.round.end.is_some() {
-            self.round.end = Some(self.covered.end().clone());
-        }
+        self.covered.advance(staged);
     }
 
     /// What follows is of another server's log. The round must be empty: a batch is of one
@@ -259,7 +260,12 @@ impl Compactor {
         self.limits.stop_at.is_some() && self.end().transaction_seq > self.first_seq
     }
 
-    /// The round so far.
+    /// Whether the round ends where a transaction does: it may be applied.
+    pub fn has_ended(&self) -> bool {
+        self.ended
+    }
+
+    /// The round so far; its end is set when it is taken.
     pub fn round(&self) -> &Round {
         &self.round
     }
@@ -286,8 +292,8 @@ impl Compactor {
         spare.overlap = self.covered.overlap();
         spare.contradictions = self.limits.contradictions;
         let mut round = std::mem::replace(&mut self.round, spare);
-        if let Some(end) = &mut round.end {
-            end.gtid_set = self.covered.gtid_set();
+        if std::mem::take(&mut self.ended) {
+            round.end = Some(self.covered.with_gtids());
         }
         round.seal();
         round
@@ -529,7 +535,7 @@ impl Compactor {
         let before = self.covered.overlap();
         self.covered.set_end(end);
         self.round.transactions += 1;
-        self.round.end = Some(self.covered.end().clone());
+        self.ended = true;
         if self.reached_stop() {
             Pause::Stop
         } else if self.last_of_round
@@ -547,14 +553,12 @@ impl Compactor {
         if self.round.first_transaction_seq == 0 {
             self.round.first_transaction_seq = self.transaction_seq();
         }
-        if self.round.end.is_some() {
-            self.round.end = None;
-        }
+        self.ended = false;
     }
 
     /// A line that does not belong into the round.
     fn pause_before(&self) -> Step {
-        Step::PauseBefore(if self.round.end.is_some() {
+        Step::PauseBefore(if self.ended {
             Pause::MustEnd
         } else {
             Pause::Split

@@ -87,6 +87,8 @@ pub(super) struct CompactLoop<'a> {
     batch_bytes: usize,
     /// Net bytes of the round that was handed over last.
     handed_bytes: usize,
+    /// Whether the round was held back when that was last looked at.
+    held: bool,
     /// Position that the applier knows.
     told: BinlogPosition,
 }
@@ -134,6 +136,7 @@ impl<'a> CompactLoop<'a> {
             },
             batch_bytes: loader.batch_bytes,
             handed_bytes: 0,
+            held: false,
         }
     }
 
@@ -148,7 +151,7 @@ impl<'a> CompactLoop<'a> {
                 && let Some(spare) = self.spare.take()
             {
                 let stop = self.pause == Pause::Stop;
-                let ends = self.compactor.round().end.is_some();
+                let ends = self.compactor.has_ended();
                 if self.hand_over(spare)? == Handing::Gone || stop {
                     return Ok(Ended::Done);
                 }
@@ -169,7 +172,7 @@ impl<'a> CompactLoop<'a> {
     }
 
     /// Whether the round as it stands may, must or must not be applied.
-    fn due(&self) -> Due {
+    fn due(&mut self) -> Due {
         match self.pause {
             Pause::Split | Pause::MustEnd | Pause::Stop => return Due::Now,
             Pause::NeedText | Pause::MayEnd => {}
@@ -178,18 +181,18 @@ impl<'a> CompactLoop<'a> {
             return Due::Now;
         }
         let round = self.compactor.round();
-        let (Some(opened_at), Some(_)) = (self.opened_at, &round.end) else {
+        let Some(opened_at) = self.opened_at.filter(|_| self.compactor.has_ended()) else {
             return Due::Later;
         };
         let now = Instant::now();
         let catching_up = self.pace.is_catching_up(now);
         // The very first one shows that it goes on; a turn is too short to hold anything back.
         let follows_small = self.handed_bytes > 0 && self.handed_bytes < self.batch_bytes;
-        let held =
+        self.held =
             catching_up && follows_small && self.turn.is_none() && self.compactor.merges_on();
         let is_enough = round.net_bytes() >= self.enough_bytes;
         // Others grow only while the applier is busy.
-        if is_enough && !held {
+        if is_enough && !self.held {
             return Due::Now;
         }
         let at = if is_enough {
@@ -215,7 +218,7 @@ impl<'a> CompactLoop<'a> {
         due != Due::Now || matches!(self.pause, Pause::NeedText | Pause::MayEnd)
     }
 
-    /// Reads on in the text at hand; whether there was some.
+    /// Reads on in the text at hand, up to where the round can go; whether there was some.
     fn read_pending(&mut self) -> Result<bool, LoaderError> {
         let Some((handed, offset)) = &mut self.pending else {
             return Ok(false);
@@ -225,11 +228,17 @@ impl<'a> CompactLoop<'a> {
             return Ok(false);
         };
         let started = Instant::now();
-        let lines = text.lines.get(*offset..).unwrap_or_default();
-        let (rest, pause) = self.compactor.read(lines)?;
-        *offset = text.lines.len() - rest.len();
-        let done = rest.is_empty();
-        self.pause = pause;
+        let may_go = self.spare.is_some() && !self.held;
+        let mut lines = text.lines.get(*offset..).unwrap_or_default();
+        loop {
+            (lines, self.pause) = self.compactor.read(lines)?;
+            let is_enough = self.compactor.round().net_bytes() >= self.enough_bytes;
+            if self.pause != Pause::MayEnd || lines.is_empty() || (may_go && is_enough) {
+                break;
+            }
+        }
+        *offset = text.lines.len() - lines.len();
+        let done = lines.is_empty();
         self.took.compact += started.elapsed();
         let round = self.compactor.round();
         if self.opened_at.is_none() && (round.row_events > 0 || round.transactions > 0) {
@@ -373,7 +382,7 @@ impl<'a> CompactLoop<'a> {
 
     /// Hands over what is left, and the last position.
     fn finish(mut self, shutdown: &Shutdown) -> Result<Ended, LoaderError> {
-        if self.compactor.round().transactions > 0 && self.compactor.round().end.is_some() {
+        if self.compactor.round().transactions > 0 && self.compactor.has_ended() {
             let spare = match self.spare.take() {
                 Some(spare) => spare,
                 None => select! {
