@@ -229,7 +229,8 @@ pub struct Round {
     pub first_transaction_seq: u64,
     /// The event that is being merged.
     pub event_seq: u64,
-    /// The last transaction's end; `None` while a transaction is open.
+    /// The last transaction's end; `None` where the round ends within one, and until it is taken
+    /// to be applied.
     pub end: Option<Progress>,
     /// Keys of which the target has a row.
     old_keys: u64,

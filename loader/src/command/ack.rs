@@ -197,7 +197,7 @@ fn look(
         let round = compactor.round();
         // A TRUNCATE is a round of its own.
         if round.row_events == 0 && round.tables().iter().any(|table| table.truncated) {
-            if round.end.is_some() {
+            if compactor.has_ended() {
                 return Ok(Some(compactor.end().clone()));
             }
         } else if !round.is_empty() {

@@ -3,8 +3,8 @@
 //! With nothing more staged a round goes as soon as `load_batch` events or `load_batch_gap`
 //! allow it and the target is free. Under a backlog, in staging or, where a longer round costs the
 //! target less, at the source, it goes when it is full, or when it has been filling for a while, so
-//! that hot keys merge away and progress still shows. Where events merge, a backlog's round that
-//! follows a small one is held back until it is full; later ones fill while the target is busy.
+//! that hot keys merge away and progress still shows. Where events merge, a backlog's first round
+//! of some size is held back until it is full; later ones fill while the target is busy.
 
 use std::time::{Duration, Instant};
 
@@ -45,6 +45,9 @@ const BACKLOG_TIME: Duration = Duration::from_millis(500);
 
 /// Longest time that a round is held back in which events merge.
 const HOLD_TIME: Duration = Duration::from_secs(3);
+
+/// Time in which the first commit times show whether there is a backlog.
+const LEARN_TIME: Duration = Duration::from_millis(150);
 
 /// A round is not held back when nothing has come for so long.
 const REST_TIME: Duration = Duration::from_millis(200);
@@ -186,18 +189,24 @@ impl<'a> CompactLoop<'a> {
         };
         let now = Instant::now();
         let catching_up = self.pace.is_catching_up(now);
-        // The very first one shows that it goes on; a turn is too short to hold anything back.
-        let follows_small = self.handed_bytes > 0 && self.handed_bytes < self.batch_bytes;
-        self.held =
-            catching_up && follows_small && self.turn.is_none() && self.compactor.merges_on();
+        // Later ones fill while the applier is busy; a turn is too short to hold anything back.
+        let may_hold = self.handed_bytes < self.batch_bytes
+            && self.turn.is_none()
+            && self.compactor.merges_on();
+        let learn_until = opened_at.checked_add(LEARN_TIME);
+        let is_first = self.handed_bytes == 0;
+        let learning = is_first && learn_until.is_some_and(|until| now < until);
+        self.held = may_hold && (catching_up || learning);
         let is_enough = round.net_bytes() >= self.enough_bytes;
         // Others grow only while the applier is busy.
         if is_enough && !self.held {
             return Due::Now;
         }
-        let at = if is_enough {
+        let at = if is_enough && catching_up {
             let longest = opened_at.checked_add(HOLD_TIME);
             longest.min(self.last_text.checked_add(REST_TIME))
+        } else if is_enough {
+            learn_until
         } else if !self.drained || (catching_up && (round.merges() || round.changes_rows())) {
             opened_at.checked_add(BACKLOG_TIME)
         } else if round.row_events >= self.load_batch {
