@@ -29,7 +29,8 @@ user with sudo.
 HELP
 }
 
-# The package pg_chameleon, readable for the user that it runs as: not root.
+BENCH=
+# Installed so that the user can read it that it runs as: not root.
 readonly CHAMELEON='pg_chameleon==2.0.21'
 
 die() {
@@ -44,6 +45,7 @@ install_others() {
         "${apt[@]}" update || echo 'bench: apt-get update reported errors, going on'
         "${apt[@]}" install --yes --no-install-recommends pgloader python3-venv
     fi
+    umask 022
     chmod 755 "$VENV"
     /usr/bin/python3 -m venv "$VENV"
     "$VENV/bin/pip" install --quiet "$CHAMELEON" ||
@@ -73,13 +75,17 @@ main() {
     for argument; do
         if [ "$argument" = --others ]; then others=yes; else arguments+=("$argument"); fi
     done
-    if [ "$others" = yes ]; then
-        VENV=$(mktemp -d)
-        trap 'rm -rf "$VENV"' EXIT
-        install_others >&2
-        arguments+=(--others "$VENV")
-    fi
-    "$directory/release/bench" --scale "${SCALE:-1}" "${arguments[@]}"
+    local bench=("$directory/release/bench" --scale "${SCALE:-1}" "${arguments[@]}")
+    [ "$others" = yes ] || exec "${bench[@]}"
+    VENV=$(mktemp -d)
+    # A stop is passed on, so that the servers go before the folder does.
+    trap '[ -z "$BENCH" ] || { kill "$BENCH" && wait "$BENCH"; } 2>/dev/null || true; rm -rf "$VENV"' EXIT
+    trap 'exit 143' TERM INT
+    install_others >&2
+    "${bench[@]}" --others "$VENV" &
+    BENCH=$!
+    wait "$BENCH"
+    BENCH=
 }
 
 main "$@"

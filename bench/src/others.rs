@@ -4,7 +4,7 @@
 use std::fs;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use testkit::RunAs;
@@ -240,15 +240,16 @@ impl Chameleon {
     fn replay(self, rig: &Rig, case: &Case) -> Run {
         let wanted = case.events().to_string();
         let started = Instant::now();
-        let mut program = self
-            .command("start_replica")
-            .args(SOURCE)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("it has just run");
+        let mut program = Group(
+            self.command("start_replica")
+                .args(SOURCE)
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .spawn()
+                .expect("it has just run"),
+        );
         while count(rig, CHAMELEON_SCHEMA) != wanted {
-            let ended = program.try_wait().expect("the program is our child");
+            let ended = program.0.try_wait().expect("the program is our child");
             assert!(ended.is_none(), "pg_chameleon has ended: {ended:?}");
             assert!(
                 started.elapsed() < CHAMELEON_TIMEOUT,
@@ -258,14 +259,22 @@ impl Chameleon {
             std::thread::park_timeout(Duration::from_millis(20));
         }
         let seconds = started.elapsed().as_secs_f64();
-        // With the processes that it has started.
-        let group = format!("-{}", program.id());
-        let killed = Command::new("kill").args(["-KILL", "--", &group]).status();
-        assert!(killed.is_ok_and(|status| status.success()), "kill {group}");
-        program.wait().expect("the program is our child");
+        drop(program);
         Run {
             seconds,
             ..Run::default()
         }
+    }
+}
+
+/// A program with the processes that it has started, which are its process group.
+struct Group(Child);
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        let group = format!("-{}", self.0.id());
+        // What has ended needs no end.
+        let _ = Command::new("kill").args(["-KILL", "--", &group]).status();
+        let _ = self.0.wait();
     }
 }

@@ -72,7 +72,8 @@ done
 wait "$PROGRAM"
 CODE=$?
 
-# The log is complete before its end is known.
+# The log is complete before its end is known, also where the writer has died with the program.
+is_running "$WRITER" || keep_log
 exec 7>&- 8<&-
 DEADLINE=$((SECONDS + DRAIN_SECONDS))
 while is_running "$WRITER" && [ "$SECONDS" -lt "$DEADLINE" ]; do
